@@ -65,7 +65,7 @@ test-long: .venv/.all  ## The long tests: kills, fuzz, scale
 coverage: .venv/.all  ## The test suite, and which lines and branches of the package it reaches
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov=mlops_assets --cov-branch --cov-report=term:skip-covered
 
-bench: .venv/.all  ## The daily job beside other ways of doing the same, about an hour; writes docs/benchmarks.md
+bench: .venv/.all  ## The daily job beside other ways of doing the same, some hours; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
 
 bench-lamps: .venv/.all  ## How often lamps are red on quiet and on damaged days, half an hour; writes docs/monitoring.md
@@ -88,6 +88,9 @@ bench-serving: .venv/.all  ## What an answer of the API costs beside other serve
 
 bench-flavours: .venv/.all  ## Models of other libraries beside scikit-learn's, some minutes; writes a section of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.flavours $(TABLES)
+
+bench-growth: .venv/.all  ## How the cost of a day grows, to 100,000 files; writes docs/scale.md; SIZES=1000000,3000000 adds larger ones
+	@$(BIN)/python -m benchmarks.growth $(if $(SIZES),--files $(SIZES) --rows 0)
 
 bench-formats: .venv/.all  ## What reading costs by format of the files, some minutes; writes a section of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.formats
@@ -139,4 +142,4 @@ advisories: .venv/.all  ## Make the list of known weaknesses of locked packages 
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops site
 
-.PHONY: help setup setup-dev torch demo dev secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-flavours bench-formats bench-pages lint docs pictures check format lock bundle advisories clean
+.PHONY: help setup setup-dev torch demo dev secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-flavours bench-formats bench-growth bench-pages lint docs pictures check format lock bundle advisories clean

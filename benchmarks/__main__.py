@@ -23,7 +23,7 @@ from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.use_case import find_use_case
 
 DAY = dt.date(2024, 1, 31)
-SIZES = (10_000, 20_000, 50_000, 100_000, 200_000, 300_000)
+SIZES = (10_000, 50_000, 300_000)
 FULL = 3_000_000
 CORES = 2
 
@@ -51,16 +51,17 @@ def _measure(options: argparse.Namespace) -> bool:
     use_case = find_use_case((OWN_USE_CASES,), ours.USE_CASE)
     options.folder.mkdir(parents=True, exist_ok=True)
     say("training the champion, if that was not done before")
-    champion = train(use_case, options.folder, DAY, days=3, files=20 if options.quick else 400)
+    known = 20 if options.quick else 400
+    champion = train(use_case, options.folder, DAY, days=3, files=known)
     cores = sorted(os.sched_getaffinity(0))[:CORES]
     session = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    bench = Bench(use_case, champion, options.folder, DAY, session, cores)
-    about = {"machine": machine.describe(cores), "champion": champion.about, "quick": options.quick}
+    bench = Bench(use_case, champion, options.folder, DAY, session, cores, known)
+    about = {"machine": machine.describe(cores), "champion": champion.about, "known": known, "quick": options.quick}
     append(bench.results, Record(session, "session", about=about))
     good = check(bench, options.only, 200 if options.quick else 500, keep=options.quick)
     if not (options.check or options.quick):
-        full = [Plan("ours", FULL, "as it was")]
-        plans = full if options.full else plan(options.files, good, options.repeat, options.cold)
+        full = (options.repeat or 2) * [Plan("ours", FULL, "as it was")]
+        plans = full if options.full else plan(options.files, good, options.repeat or 5, options.cold)
         say(f"{len(plans)} runs, about {max(1, round(sum(map(expected, plans)) / 60))} min")
         bench.measure(plans)
     return not any(record.error for record in read(bench.results) if record.session == session)
@@ -77,11 +78,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     sizes = ",".join(map(str, SIZES))
     parser.add_argument("--files", type=_sizes, default=list(SIZES), help=f"numbers of files; by default {sizes}")
     parser.add_argument("--only", type=_ways, default=_installed(), help=f"some of {','.join(WAYS)}; by default all")
-    parser.add_argument("--repeat", type=int, help="runs of a size; by default 3 up to 20,000 files, 1 above")
+    parser.add_argument("--repeat", type=int, help="runs of a size; 5, of --full 2")
     parser.add_argument("--cold", type=int, default=50_000, help="most files with a cold cache; 50000, 0 for none")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--quick", action="store_true", help="each way once on 200 files; a folder and page of its own")
-    what.add_argument("--full", action="store_true", help=f"one run of ours with {FULL:,} files, as it comes")
+    what.add_argument("--full", action="store_true", help=f"ours alone with {FULL:,} files, as they come")
     what.add_argument("--check", action="store_true", help="only compare the predictions of all ways on a small day")
     what.add_argument("--report-only", action="store_true", help="measure nothing, write the page of what was measured")
     options = parser.parse_args(arguments)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.data import SEED
 from benchmarks.peers import ours
+from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.version import REFERENCE_FILE
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.settings import Settings
@@ -18,7 +20,6 @@ from mlops_assets.use_case import UseCase
 from mlops_assets.work.code import code_fingerprint
 from mlops_assets.workspace import Workspace
 
-SEED = 7
 CANDIDATE = "vote"
 """The champion of `transactions` on the real rows."""
 
@@ -119,8 +120,15 @@ def workspace_of(home: Path) -> Workspace:
 
 
 def fresh_home(champion: Champion, place: Path) -> None:
-    """Make a home that knows the champion and has no tables; the model itself stays where it is."""
+    """Make a home that knows the champion and has no tables; the model itself stays where it is.
+
+    With what the lake keeps of the versions of this store, as a home has it that registered them: who finds none asks
+    MLflow, whose import takes two CPU seconds.
+    """
     leave_out = shutil.ignore_patterns("artifacts", "lake", "trained")
     shutil.copytree(champion.home, place, ignore=leave_out, dirs_exist_ok=True)
     for history in (champion.home / "lake").glob("*/history"):
         shutil.copytree(history, place / history.relative_to(champion.home), dirs_exist_ok=True)
+        kept = workspace_of(champion.home), workspace_of(place)
+        before, now = (Registry(one.settings).copies(history.parent.name) for one in kept)
+        now.keep(before.here())

@@ -17,7 +17,7 @@ class Plan:
     cache: str
 
 
-def plan(sizes: Sequence[int], ways: Sequence[str], repeat: int | None, cold: int) -> list[Plan]:
+def plan(sizes: Sequence[int], ways: Sequence[str], repeat: int, cold: int) -> list[Plan]:
     """The runs to be made: at every size each way once, then each again, so that a slow minute hits all alike.
 
     Parameters
@@ -27,7 +27,7 @@ def plan(sizes: Sequence[int], ways: Sequence[str], repeat: int | None, cold: in
     ways
         Names in `WAYS`.
     repeat
-        Runs at a size; by default 3 up to 20,000 files, and 1 above.
+        Runs at a size.
     cold
         The largest number of files for a run with a cold cache, which comes last; 0 for none.
     """
@@ -35,7 +35,7 @@ def plan(sizes: Sequence[int], ways: Sequence[str], repeat: int | None, cold: in
     plans: list[Plan] = []
     for files in sorted(set().union(*own.values())):
         able = [way for way in ways if files in own[way]]
-        plans += (repeat or (3 if files <= 20_000 else 1)) * [Plan(way, files, "warm") for way in able]
+        plans += repeat * [Plan(way, files, "warm") for way in able]
         plans += [Plan(way, files, "cold") for way in able if cold and files == _cold(own[way], cold)]
     return plans
 

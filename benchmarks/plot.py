@@ -1,4 +1,4 @@
-"""The plot of the page: seconds over number of files, both on a logarithmic scale, a line a way."""
+"""The plot of the page: CPU seconds over number of files, both on a logarithmic scale, a line a way."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ def draw(records: Sequence[Record], path: Path) -> None:
     with plt.rc_context({"svg.hashsalt": "benchmarks", "font.size": 10}):
         figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
         for way, about in WAYS.items():
-            line = [
-                (record.files, record.seconds) for record in records if record.way == way and record.cache == "warm"
-            ]
+            line = [(record.files, record.cpu) for record in records if record.way == way and record.cache == "warm"]
             if line:
                 colour, marker = STYLES[way]
                 strong = 2.6 if way == "ours" else 1.5
@@ -57,7 +55,7 @@ def _finish(axes: Any) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("files (50 rows each)")
-    axes.set_ylabel("seconds, the whole command")
+    axes.set_ylabel("CPU seconds, the whole command")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.minorticks_off()

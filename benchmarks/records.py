@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,6 +30,8 @@ class Record:
         See `benchmarks.measure.Measured`.
     journey
         Ours only: seconds from the start of raw_files to the published predictions.
+    runs
+        Of how many runs the numbers are the medians.
     error
         Why the run has no result.
     about
@@ -46,6 +48,7 @@ class Record:
     cpu: float = 0.0
     peak: int = 0
     journey: float = 0.0
+    runs: int = 1
     error: str = ""
     about: dict[str, Any] = field(default_factory=dict)
 
@@ -84,4 +87,10 @@ def medians(records: Sequence[Record]) -> list[Record]:
 def _median(group: Sequence[Record]) -> Record:
     measured = ("seconds", "cpu", "peak", "journey")
     middle = {name: median(getattr(record, name) for record in group) for name in measured}
-    return Record(**{**asdict(group[-1]), **middle})
+    return Record(**{**asdict(group[-1]), **middle, "runs": len(group)})
+
+
+def with_rows(middle: Sequence[Record]) -> list[Record]:
+    """The same, where the floor, which predicts nothing, has the rows of its day too; without any it is left out."""
+    rows = {record.files: record.rows for record in middle if record.rows}
+    return [replace(record, rows=rows[record.files]) for record in middle if record.files in rows]

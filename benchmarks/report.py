@@ -6,18 +6,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.plot import draw
-from benchmarks.records import Record, medians, newest
+from benchmarks.records import Record, medians, newest, with_rows
 from benchmarks.sections import all_kept
-from benchmarks.tables import HEAD, line, markdown, mib, table
+from benchmarks.tables import HEAD, a_row, line, markdown, table
 from benchmarks.ways import WAYS
 
 ABOUT = """\
 `make bench` writes this page; see `python -m benchmarks --help`. It makes a day of account files of `transactions`,
 50 rows each on average, trains one champion our own way, and lets every way score the day: same files, same features,
-same model, same two cores, one after the other. Wall time is that of the whole command, with starting Python, loading
-the model and, for ours, Dagster, the storage and the publishing. CPU seconds and peak memory are those of the whole
-process tree (memory: the sum of PSS, looked at so often that looking takes at most 2 % of the time). Numbers are
-medians where a size was run more than once.
+same model, same two cores, one after the other. CPU seconds come first, user and system of all processes: wall time
+says little where a machine does other work. All numbers are those of the whole command, with starting Python, loading
+the model and, for ours, Dagster, the storage and the publishing; memory is the largest sum of PSS, looked at so often
+that looking takes at most 2 % of the time. Numbers are medians of the `runs`, a run of each way after the other.
+
+Four of five files are of the {known} accounts that the champion knows, what they did in other weeks, so that it has to
+look up what it knows of accounts and their crosses; the fifth is of an account of its own. No two files are the same.
 
 The ways are the modules of `benchmarks/peers`. What they do not do and ours does: account for every line, keep every
 refused line with its reason, check the contract, resume, publish a day at once or not at all. DuckDB, Polars and Spark
@@ -35,20 +38,24 @@ def write(records: Sequence[Record], page: Path) -> None:
     page
         The Markdown file.
     """
-    middle = medians(records)
-    sections = ["# Benchmarks", ABOUT, _session(records)]
+    middle = with_rows(medians(records))
+    sections = ["# Benchmarks", ABOUT.format(known=_last_session(records).about.get("known", 0)), _session(records)]
     if any(record.cache == "warm" for record in middle):
         image = page.parent / "images" / f"{page.stem}.svg"
         draw(middle, image)
-        sections += [f"![Seconds over files](images/{image.name})", *_side_by_side(middle)]
-    sections += [*_growth(middle), *_full(middle), *_checks(records), *_failed(records), *_machine(records)]
+        sections += [f"![CPU seconds over files](images/{image.name})", *_side_by_side(middle)]
+    sections += [*_full(middle), *_checks(records), *_failed(records), *_machine(records)]
     sections += all_kept(page)
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("\n\n".join(section.strip() for section in sections if section) + "\n", encoding="utf-8")
 
 
+def _last_session(records: Sequence[Record]) -> Record:
+    return [record for record in records if record.kind == "session"][-1]
+
+
 def _session(records: Sequence[Record]) -> str:
-    last = [record for record in records if record.kind == "session"][-1]
+    last = _last_session(records)
     known = last.about["champion"]
     quick = " **This was a quick run to see that all works; its numbers mean nothing.**" if last.about["quick"] else ""
     return f"The champion: `{known['candidate']}`, learned from {known['rows']:,} rows.{quick}"
@@ -66,10 +73,10 @@ def _side_by_side(middle: Sequence[Record]) -> Iterable[str]:
         yield "## Each way at the most files it was given, warm cache"
         yield (
             "A way that would take too long was given fewer. Its first ratio is to ours at the same or the nearest "
-            "number, where starting up weighs most; the second compares the rates of these lines."
+            "number, where starting up weighs most; the last compares the CPU seconds a row of these lines."
         )
-        fastest = next((record.files / record.seconds for record in most if record.way == "ours"), None)
-        yield table(most, middle, fastest)
+        best = next((a_row(record) for record in most if record.way == "ours"), None)
+        yield table(most, middle, best)
     if cold := [record for record in middle if record.cache == "cold"]:
         yield "## Cold cache"
         yield f"{cold[-1].about['cooled'].capitalize()} before each run."
@@ -80,30 +87,15 @@ def _largest(records: Sequence[Record]) -> list[Record]:
     return list({record.way: record for record in sorted(records, key=lambda record: record.files)}.values())
 
 
-def _growth(middle: Sequence[Record]) -> Iterable[str]:
-    ours = [record for record in middle if record.way == "ours" and record.cache == "warm"]
-    if len(ours) > 1:
-        head = ("files", "command s", "raw_files to published s", "files/s of that", "peak MiB", "MiB a 100,000 files")
-        yield "## How ours grows"
-        yield "The last column is what the peak grew by since the line above, for every 100,000 files more."
-        yield markdown(head, [_grown(record, before) for before, record in zip([None, *ours], ours, strict=False)])
-
-
-def _grown(record: Record, before: Record | None) -> list[str]:
-    more = ""
-    if before is not None:
-        more = f"{(record.peak - before.peak) / 2**20 / (record.files - before.files) * 1e5:,.1f}"
-    rate = f"{record.files / record.journey:,.0f}"
-    return [f"{record.files:,}", f"{record.seconds:,.1f}", f"{record.journey:,.1f}", rate, mib(record.peak), more]
-
-
 def _full(middle: Sequence[Record]) -> Iterable[str]:
     for record in middle:
         if record.cache == "as it was":
             minutes = f"{record.seconds / 60:.1f} min, {record.journey / 60:.1f} of them from raw_files to published"
             yield f"## {record.files:,} files in one run"
             yield f"As it was, files just written and in the page cache as far as they fit: {minutes}."
-            yield markdown(HEAD[:-1], [line(record, middle)[:-1]])
+            found = [line(record, middle)]
+            compared = [place for place, name in enumerate(HEAD) if "ours" not in name]
+            yield markdown([HEAD[place] for place in compared], [[row[place] for place in compared] for row in found])
 
 
 def _checks(records: Sequence[Record]) -> Iterable[str]:
@@ -127,6 +119,6 @@ def _failed(records: Sequence[Record]) -> Iterable[str]:
 
 
 def _machine(records: Sequence[Record]) -> Iterable[str]:
-    last = [record for record in records if record.kind == "session"][-1]
+    last = _last_session(records)
     yield "## The machine"
     yield "\n".join(f"- {name}: {value}" for name, value in last.about["machine"].items())

@@ -42,6 +42,8 @@ class Bench:
         See `Record`.
     cores
         Numbers of the cores that a way may use.
+    known
+        How many accounts the champion knows; see `make_day`.
     """
 
     use_case: UseCase
@@ -50,6 +52,7 @@ class Bench:
     day: dt.date
     session: str
     cores: Sequence[int]
+    known: int
     _rates: dict[tuple[str, int], float] = field(default_factory=dict)
 
     @property
@@ -88,7 +91,7 @@ class Bench:
                 f"{files:,} files need about {files * BYTES_A_FILE >> 30} GiB of disk, {free >> 30} are free: "
                 f"choose a smaller --files, or another --folder than {self.folder}."
             )
-        for written in make_day(self.use_case, self.folder / "raw", self.day, files, 50):
+        for written in make_day(self.use_case, self.folder / "raw", self.day, files, 50, self.known):
             if written % 100_000 == 0 or written == files:
                 say(f"made {written:,} of {files:,} files")
         os.sync()

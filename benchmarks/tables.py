@@ -7,38 +7,47 @@ from collections.abc import Iterable, Sequence
 from benchmarks.records import Record
 from benchmarks.ways import WAYS
 
-HEAD = ("way", "files", "s", "files/s", "rows/s", "CPU s per 1M rows", "peak MiB", "times slower than ours")
+HEAD = (
+    *("way", "files", "runs", "CPU s per 1M rows", "times the CPU of ours"),
+    *("CPU s", "s", "files/s", "rows/s", "peak MiB", "times slower than ours"),
+)
 
 
-def table(records: Sequence[Record], middle: Sequence[Record], rate: float | None = None) -> str:
-    """The lines of some records; with the rate of ours, its ratio to each as a further column."""
+def table(records: Sequence[Record], middle: Sequence[Record], best: float | None = None) -> str:
+    """The lines of some records; with the CPU seconds a row of ours, their ratio to each as a further column."""
     order = list(WAYS)
     rows = []
     for record in sorted(records, key=lambda record: order.index(record.way)):
         row = line(record, middle)
-        if rate is not None:
-            row.append("" if record.way == "ours" else short(rate * record.seconds / record.files))
+        if best is not None:
+            row.append("" if record.way == "ours" else short(a_row(record) / best))
         rows.append(row)
-    return markdown(HEAD if rate is None else (*HEAD, "the same, each at its most files"), rows)
+    return markdown(HEAD if best is None else (*HEAD, "times the CPU, each at its most files"), rows)
 
 
 def line(record: Record, middle: Sequence[Record]) -> list[str]:
     """One record as the cells under `HEAD`."""
-    rate = f"{record.rows / record.seconds:,.0f}" if record.rows else ""
-    cpu = f"{record.cpu / record.rows * 1e6:,.1f}" if record.rows else ""
-    seconds, files = f"{record.seconds:,.1f}", f"{record.files / record.seconds:,.0f}"
-    title = WAYS[record.way].title
-    return [title, f"{record.files:,}", seconds, files, rate, cpu, mib(record.peak), _ratio(record, middle)]
+    nearest, at = _ours(record, middle)
+    cpu = short(a_row(record) / a_row(nearest)) + at if nearest else ""
+    slower = short(record.seconds / record.files / (nearest.seconds / nearest.files)) + at if nearest else ""
+    rates = f"{record.files / record.seconds:,.0f}", f"{record.rows / record.seconds:,.0f}"
+    took = f"{record.cpu:,.1f}", f"{record.seconds:,.1f}", *rates, mib(record.peak)
+    head = WAYS[record.way].title, f"{record.files:,}", f"{record.runs}", f"{a_row(record) * 1e6:,.2f}"
+    return [*head, cpu, *took, slower]
 
 
-def _ratio(record: Record, middle: Sequence[Record]) -> str:
+def a_row(record: Record) -> float:
+    """CPU seconds that a row of the day takes."""
+    return record.cpu / record.rows
+
+
+def _ours(record: Record, middle: Sequence[Record]) -> tuple[Record | None, str]:
+    """What is compared with: ours at the same number of files or the nearest, and which that is where it differs."""
     ours = [other for other in middle if other.way == "ours" and other.cache == record.cache]
     if not ours or record.way == "ours":
-        return ""
+        return None, ""
     nearest = min(ours, key=lambda other: abs(other.files - record.files))
-    ratio = (record.seconds / record.files) / (nearest.seconds / nearest.files)
-    at = "" if nearest.files == record.files else f" (ours at {nearest.files:,})"
-    return short(ratio) + at
+    return nearest, "" if nearest.files == record.files else f" (ours at {nearest.files:,})"
 
 
 def short(ratio: float) -> str:

@@ -10,6 +10,8 @@ import dagster as dg
 
 from mlops_assets.components import MlUseCase
 from mlops_assets.components.alerting import alert_sensors
+from mlops_assets.components.beginning import beginning_sensor, with_beginning
+from mlops_assets.components.executing import in_process
 from mlops_assets.components.resources import WorkspaceResource, engines, mlflow
 from mlops_assets.components.telling import heartbeat_sensor
 from mlops_assets.errors.secret_files import read_secret_files
@@ -33,7 +35,8 @@ def defs() -> dg.Definitions:
         log.warning(told)
     own = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
     folders = list_use_cases(settings.use_cases).values()
-    others = [load_use_case(folder) for folder in folders if folder.parent != OWN_USE_CASES]
+    read = [load_use_case(folder) for folder in folders if folder.parent != OWN_USE_CASES]
+    others = [with_beginning(use_case, settings) for use_case in read]
     return dg.Definitions.merge(own, definitions_of(*others))
 
 
@@ -51,8 +54,7 @@ def definitions_of(*use_cases: UseCase, workspace: Workspace | None = None) -> d
     each = [MlUseCase(use_case).build_defs() for use_case in use_cases]
     shared = dg.Definitions(
         resources={"workspace": workspace or WorkspaceResource(), "engines": engines, "mlflow": mlflow},
-        # a process a step costs two to three seconds; the work itself is spread over processes by `engines`
-        executor=dg.in_process_executor,
-        sensors=[*alert_sensors(listening=bool(settings.alert_url)), heartbeat_sensor()],
+        executor=in_process,
+        sensors=[*alert_sensors(listening=bool(settings.alert_url)), heartbeat_sensor(), beginning_sensor()],
     )
     return dg.Definitions.merge(*each, shared)

@@ -139,8 +139,8 @@ class DayJob:
         self._report.checked(self.step, [check_delivered(delivered)])
         if not delivered:
             raise JobFailed(not_delivered(stores.source, [self._day]))
-        several = partial(self._engines.start, self._use_case)
-        manifest = list_raw_files(self._use_case, stores.source, self._lake, self._day, several, self._files_of)
+        several, spread = partial(self._engines.start, self._use_case), self._engines.spread(self._use_case)
+        manifest = list_raw_files(self._use_case, stores.source, self._lake, self._day, several, self._files_of, spread)
         self._report.made(made.raw_files(stores, self._day, manifest))
 
     def _read(self) -> None:

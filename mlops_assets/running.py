@@ -9,7 +9,7 @@ import os
 import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ log = logging.getLogger("mlops_assets.home")
 
 BEFORE_SCORING = ("raw_files", "rows", "rejects", "features")
 TRAINING = ("training_set", "candidates", "evaluation", "model_version", "champion")
+MONITORING = ("feedback", "live_metrics", "scored_days", "challenger_comparison")
 IN_DATABASE = f"\nstorage:\n  postgres:\n    postgres_url:\n      env: {DATABASE_VARIABLE}\n"
 """What `dagster.yaml` says of the storage where `MLOPS_DATABASE_URL` is set; a file keeps no secret."""
 OF_THE_DISK = re.compile(r"\w+Error: \[Errno \d+\] (?P<reason>[^:]+): '(?P<path>[^']+)'")
@@ -162,16 +163,26 @@ def say_days(stores: Stores, days: tuple[str, str], known: Collection[str]) -> s
 def start_early(stores: Stores, days: tuple[str, str], *, train: bool) -> None:
     """Begin with the imports that models need: in the local engine's workers where there are any, else in this process.
 
-    Only if the first day is more than one shard there are workers: a single shard is done here, as a training is.
+    Only if the first day is more than one shard there are workers: a single shard is done here, as a training is. A
+    champion that has a scorer needs neither skops nor scikit-learn.
     """
     settings, scale = stores.settings, stores.use_case.scale
     first = next((day for day in stores.source.days() if days[0] <= day <= days[1]), days[0])
     more = scale.files_a_shard + 1
     several = len([*islice(stores.source.list(first), more)]) == more
     if several and engine_name(settings, stores.use_case) == LOCAL:
-        LocalEngine(settings.workers).start()  # they import while this process imports Dagster: each takes seconds
-    if train or not several:
+        # they import while this process imports Dagster: each takes seconds
+        LocalEngine(settings.workers).start(estimators=not _scores_alone(stores))
+    if train or not (several or _scores_alone(stores)):
         import_skops()
+
+
+def _scores_alone(stores: Stores) -> bool:
+    """Whether days are scored without an estimator: the champion has a scorer, or there is none."""
+    with suppress(MlopsError):  # whoever loads it is told what is wrong with it
+        champion = stores.champion()
+        return champion is None or champion.has_scorer
+    return True
 
 
 def import_skops() -> None:
@@ -318,6 +329,22 @@ def deliver_days(
     _succeed([_execute(definitions, instance, f"{use_case.name}_daily", use_case, names, tags) for tags in ranges])
 
 
+def take_stock(definitions: Definitions, instance: DagsterInstance, use_case: UseCase) -> None:
+    """Take in feedback, and tell how published days do and who scored them, as the schedule does each night.
+
+    Parameters
+    ----------
+    definitions, instance, use_case
+        See `run_use_case`.
+
+    Raises
+    ------
+    RunFailed
+        If the run failed.
+    """
+    _succeed([_execute(definitions, instance, f"{use_case.name}_monitoring", use_case, MONITORING, {})])
+
+
 def _succeed(outcomes: Sequence[Outcome]) -> None:
     """Fail for those that failed; the others were done all the same."""
     said = [
@@ -339,16 +366,14 @@ def _execute(
 ) -> Outcome:
     from dagster import AssetKey, BetaWarning
 
-    job = definitions.resolve_job_def(name)
-    existing = {key.path[-1] for key in job.asset_layer.executable_asset_keys}
-    selection = [AssetKey([use_case.name, asset]) for asset in assets if asset in existing]
-    # our own log lines go to the terminal; Dagster's would be a line for every event of the run
-    quiet: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    from mlops_assets.components.commands import execute
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BetaWarning)
-        result = job.execute_in_process(
-            run_config=quiet, instance=instance, asset_selection=selection, tags=tags, raise_on_error=False
-        )
+        job = definitions.resolve_job_def(name)
+        existing = {key.path[-1] for key in job.asset_layer.executable_asset_keys}
+        selection = [AssetKey([use_case.name, asset]) for asset in assets if asset in existing]
+        result = execute(job, instance, selection, tags)
     # a run can fail before a step begins, such as when MLflow cannot be reached
     failed = [event for event in result.all_events if event.is_step_failure]
     failed = failed or [event for event in result.all_events if event.is_job_failure]

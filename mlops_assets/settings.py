@@ -22,6 +22,9 @@ PACKAGE = Path(__file__).parent
 ENGINES = ("auto", "local", "spark", "runs", "pipes")
 """What runs the shards of a day, by name: `work.engines` knows what each is."""
 
+CODE_LOCATION = "mlops_assets"
+"""What Dagster calls our code location; `workspace.yaml`, `pyproject.toml` and the stack say the same."""
+
 SQLITE = "sqlite:///"
 
 OWN_USE_CASES = PACKAGE / "defs"
@@ -73,6 +76,9 @@ class Settings:
         `http://127.0.0.1:3000`.
     dagster_pages
         Where people open Dagster's pages, for links (`MLOPS_DAGSTER_PAGES`); empty by default, which is `dagster_url`.
+    api_pages
+        Where people open the API and its pages, for links from Dagster's (`MLOPS_API_PAGES`), by default
+        `http://127.0.0.1:8000`.
     """
 
     home: Path
@@ -92,6 +98,7 @@ class Settings:
     database: str = field(default="", repr=False)
     dagster_url: str = "http://127.0.0.1:3000"
     dagster_pages: str = ""
+    api_pages: str = "http://127.0.0.1:8000"
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -132,6 +139,7 @@ class Settings:
             refresh_secret=_variable("MLOPS_REFRESH_SECRET"),
             database=database,
             dagster_url=_address("MLOPS_DAGSTER_URL", cls.dagster_url),
+            api_pages=_address("MLOPS_API_PAGES", cls.api_pages),
             dagster_pages=_address("MLOPS_DAGSTER_PAGES", cls.dagster_url) if _variable("MLOPS_DAGSTER_PAGES") else "",
         )
 
@@ -176,6 +184,11 @@ class Settings:
     def dagster_home(self) -> Path:
         """Folder of Dagster's storage and of its `dagster.yaml` (`DAGSTER_HOME`)."""
         return _folder("DAGSTER_HOME", self.home / "dagster")
+
+    @property
+    def wanted_reload(self) -> Path:
+        """File that is there while the code location is to be loaded again: days lie before those that are drawn."""
+        return self.dagster_home / "reload"
 
 
 def cache_folder(kind: str) -> Path:

@@ -51,15 +51,24 @@ def outcome(job: Job) -> dict[str, float]:
 
 
 def _journey(home: Path) -> float:
-    """Seconds between the start of the first step and the end of the last one, as Dagster noted them."""
+    """Seconds between the start of the first step and the end of the last one."""
+    told = _told(home).values()
+    return max(end for _, end in told) - min(start for start, _ in told)
+
+
+def steps(home: Path) -> dict[str, float]:
+    """Seconds of each step of the newest run."""
+    return {step: end - start for step, (start, end) in _told(home).items()}
+
+
+def _told(home: Path) -> dict[str, tuple[float, float]]:
+    """When each step of the newest run began and ended, as Dagster noted them."""
     from dagster import DagsterInstance
 
     with DagsterInstance.from_config(str(home / "dagster")) as instance:
         newest = instance.get_run_records(limit=1)[0].dagster_run.run_id
-        steps = instance.get_run_step_stats(newest)
-    return max(step.end_time for step in steps if step.end_time) - min(
-        step.start_time for step in steps if step.start_time
-    )
+        noted = instance.get_run_step_stats(newest)
+    return {step.step_key: (step.start_time, step.end_time) for step in noted if step.start_time and step.end_time}
 
 
 def predictions(job: Job) -> pa.Table:

@@ -76,7 +76,7 @@ osd crush chooseleaf type = 0
 osd class update on start = false
 osd crush update on start = false
 rgw data = {folder}/rgw
-rgw frontends = beast endpoint=127.0.0.1:{port}
+rgw frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
 rgw thread pool size = 64
 rgw enable usage log = false
 rgw gc max objs = 1

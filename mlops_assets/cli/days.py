@@ -7,8 +7,9 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,6 +32,7 @@ from mlops_assets.storage.modes import for_others
 
 if TYPE_CHECKING:
     from mlops_assets.storage.places import Place
+    from mlops_assets.storage.tables import Published, Table
     from mlops_assets.workspace import Stores
 
 
@@ -276,6 +278,7 @@ def predictions(
 @click.argument("use_case")
 @output_options("table", "csv", "json", "parquet")
 @day_options
+@as_published_option
 def rejects(
     use_case: str,
     day: str | None,
@@ -284,21 +287,35 @@ def rejects(
     form: str,
     output: Path | None,
     spreadsheet: bool,
+    moment: dt.datetime | int | None,
 ) -> None:
     """Read the refused lines and files: day, file, line (empty for a whole file), rule, message, raw.
 
     Rows without a prediction are among them, by the rule `sql` or `model`; their `raw` is empty: mend the raw file.
 
     \b
-    Example:
+    Examples:
       mlops-assets rejects transactions --day 2026-01-03 -o rejects.csv
+      mlops-assets rejects transactions --day 2026-01-03 --as-published-on 2026-01-20
     """
-    from mlops_assets.views.output import joined
+    from mlops_assets.views.output import joined, joined_then
 
     columns = ["day", "file", "line", "rule", "message", "raw"]
     lake = (stores := find(use_case)).lake
     published = published_days(lake.rejects, use_case, asked_days(stores.use_case, day, first, last))
-    reader = joined(lake.rejects, (lake.unpredicted,), published, columns)
+    if moment is None:
+        reader = joined(lake.rejects, (lake.unpredicted,), published, columns)
+    elif len(published) > 1:
+        raise UsageError("--as-published-on reads one day: name it with --day.")
+    else:
+        then = published_at(lake.rejects, published[0], moment)
+        # a row without a prediction is of the rows that were predicted until the day was read again
+        later = [one.time for one in lake.rejects.publications()[published[0]] if one.version > then.version]
+        until = min(later, default=inf) if isinstance(moment, int) else moment.timestamp() * 1000
+        of_rows = [one for one in lake.unpredicted.publications().get(published[0], []) if one.time <= until]
+        each: list[tuple[Table[Any], Published[Any]]] = [(lake.rejects, then)]
+        each += [(lake.unpredicted, one) for one in of_rows[-1:]]
+        reader = joined_then(each, published[0], columns)
     write_rows(reader, Writing(form, output, spreadsheet), len(published))
 
 

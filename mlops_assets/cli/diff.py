@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.common import asked_days, day_options, find, published_days, show_progress
+from mlops_assets.cli.common import (
+    as_published_option,
+    asked_days,
+    day_options,
+    find,
+    published_at,
+    published_days,
+    show_progress,
+)
 from mlops_assets.cli.outputs import output_options
 from mlops_assets.errors import MlopsError, UsageError
 
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
 @day_options
 @click.option("--candidate", type=int, help="The version that might come. [default: what is published]")
 @click.option("--against", type=int, help="The version to compare with. [default: the champion, or what was published]")
+@as_published_option
 @output_options("table", "json", "html")
 def diff(
     use_case: str,
@@ -31,13 +41,15 @@ def diff(
     last: str | None,
     candidate: int | None,
     against: int | None,
+    moment: dt.datetime | int | None,
     form: str,
     output: Path | None,
 ) -> None:
     """Show what a version would change on real files, or what has changed: rows, classes, money, and who is right.
 
     With `--candidate` days are scored by both versions and nothing is published; of one day the accounts most affected
-    and examples are shown, too. Without it, what is published is compared with what was published before.
+    and examples are shown, too. Without it, what is published is compared with what was published before, by another
+    version or, with `--as-published-on`, at that time.
 
     \b
     Examples:
@@ -45,13 +57,16 @@ def diff(
       mlops-assets diff transactions --day 2026-01-03 --candidate 3 -o diff.html
       mlops-assets diff transactions --from 2026-01-01 --to 2026-01-31
       mlops-assets diff transactions --from 2026-01-01 --to 2026-01-31 --candidate 3 --against 2
+      mlops-assets diff transactions --day 2026-01-03 --as-published-on 2026-01-20
     """
     stores = find(use_case)
     if day is None and first is None and last is None:
         raise UsageError("Which days? Give --day, or --from and --to.")
+    if moment is not None and (candidate or against):
+        raise UsageError("--as-published-on compares what is published: give it without --candidate and --against.")
     days = asked_days(stores.use_case, day, first, last)
     if candidate is None:
-        span = _published(stores, published_days(stores.lake.predictions, use_case, days), against)
+        span = _published(stores, published_days(stores.lake.predictions, use_case, days), against, moment)
     elif day is not None:
         _of_a_day(stores, str(day), candidate, against, form, output)
         return
@@ -60,15 +75,19 @@ def diff(
     _show(span, form, output)
 
 
-def _published(stores: Stores, days: list[str], against: int | None) -> Span:
+def _published(stores: Stores, days: list[str], against: int | None, moment: dt.datetime | int | None) -> Span:
     """What is published against what was."""
+    if isinstance(moment, int) and len(days) > 1:
+        raise UsageError("A number is that of one day's publication: name the day with --day, or give a time.")
+    predictions = stores.lake.predictions
+    then = None if moment is None else {day: published_at(predictions, day, moment) for day in days}
     from mlops_assets.journey.explain.span import compare_published
     from mlops_assets.work.engines import Engines
 
     show_progress()
     with Engines(stores.settings) as engines:
         engine = engines.of(stores.use_case)
-        span = compare_published(stores.use_case, stores.lake, days, against, engine, _watch(stores, days))
+        span = compare_published(stores.use_case, stores.lake, days, against, engine, _watch(stores, days), then)
     if not span.days:
         raise MlopsError("\n".join(f"{day}: {why}" for day, why in span.left_out.items()))
     return span
@@ -130,7 +149,7 @@ def _versions(stores: Stores, candidate: int, against: int | None) -> tuple[Vers
         raise MlopsError(f"{name} has no champion to compare with; name a version with --against.")
     after = registry.version(name, candidate)
     if after.version == before.version:
-        raise UsageError(f"Version {candidate} would be compared with itself; name another one with --against.")
+        click.echo(f"Version {candidate} is compared with itself; --against names another one.", err=True)
     trusted = stores.use_case.training.trusted
     return registry.prove(before, trusted), registry.prove(after, trusted)
 

@@ -38,4 +38,4 @@ def dev(host: str, port: int, api_port: int) -> None:
         make_storage(settings)
         # Dagster's processes start elsewhere, where a home that is named from here would be another one
         os.environ["MLOPS_HOME"] = str(settings.home)
-        run(host, port, api_port, "info", lambda line: click.echo(line, err=True))
+        run(settings, host, port, api_port, "info", lambda line: click.echo(line, err=True))

@@ -124,7 +124,14 @@ def _key(use_case: UseCase, finding: Finding) -> str:
 
 
 def _request(use_case: UseCase, finding: Finding) -> dg.RunRequest:
-    return dg.RunRequest(_key(use_case, finding), partition_key=finding.day, tags={REASON_TAG: finding.reason})
+    day, tags = finding.day, {REASON_TAG: finding.reason}
+    if day >= (use_case.drawn_from or ""):
+        return dg.RunRequest(_key(use_case, finding), partition_key=day, tags=tags)
+    # not drawn yet, so that Dagster would not know it here; the run's own process will
+    return dg.RunRequest(
+        _key(use_case, finding),
+        tags={**tags, ASSET_PARTITION_RANGE_START_TAG: day, ASSET_PARTITION_RANGE_END_TAG: day},
+    )
 
 
 class Runs:

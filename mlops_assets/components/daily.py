@@ -10,6 +10,7 @@ from mlops_assets.components.days import daily, days_in, days_told, each_day, ke
 from mlops_assets.components.enriching import enrichment_assets, enrichment_keys
 from mlops_assets.components.ranges import engine_of
 from mlops_assets.components.reading import raw_files_asset, rows_asset
+from mlops_assets.components.red import tell_red
 from mlops_assets.components.scoring import predictions_asset
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
@@ -50,9 +51,11 @@ def _features(use_case: UseCase) -> dg.AssetsDefinition:
         workspace: dg.ResourceParam[Workspace],
         engines: dg.ResourceParam[Engines],
     ) -> dg.MaterializeResult[None]:
-        broken = _aggregate_days(context, workspace.of(use_case), engines)
+        stores = workspace.of(use_case)
+        broken = _aggregate_days(context, stores, engines)
         if broken:
-            raise showing.failure(f"not aggregated: {', '.join(sorted(broken))}", broken)
+            tell_red(context, stores, "features", broken)
+            raise showing.failure(f"not aggregated: {', '.join(sorted(broken))}", broken, stores)
         return days_told(key(use_case, "features"))
 
     return features

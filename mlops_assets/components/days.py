@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 
 def daily_partitions(use_case: UseCase) -> dg.TimeWindowPartitionsDefinition:
-    """One partition a day, hour or week from the use case's start on; that of now may be run before it is over."""
+    """One partition a day, hour or week, from the use case's start or beginning on; that of now may be run already."""
     # never a partition a file: Dagster's pages slow down long before 100,000 of them
-    partitions, first = use_case.partitions, use_case.first_day
+    partitions, first = use_case.partitions, use_case.drawn_from or use_case.first_day
     if partitions.every == "day":
         return dg.DailyPartitionsDefinition(start_date=first, timezone=partitions.timezone, end_offset=1)
     cron = {"hour": "0 * * * *", "week": "0 0 * * 1"}[partitions.every]
@@ -32,14 +32,34 @@ def daily_partitions(use_case: UseCase) -> dg.TimeWindowPartitionsDefinition:
 
 
 def daily(use_case: UseCase) -> dict[str, Any]:
-    """What daily assets are given: a range of days is one run, which has every asset of a job in common."""
+    """What daily assets are given: a range of days is one run, or few, which have every asset of a job in common."""
     # with one asset of the job that lacks the policy, a range of eight days would be eight runs
-    return {"partitions_def": daily_partitions(use_case), "backfill_policy": dg.BackfillPolicy.single_run()}
+    most = use_case.scale.days_a_run
+    policy = dg.BackfillPolicy.multi_run(most) if most else dg.BackfillPolicy.single_run()
+    return {"partitions_def": daily_partitions(use_case), "backfill_policy": policy}
 
 
 def key(use_case: UseCase, name: str) -> dg.AssetKey:
     """The key of an asset of a use case."""
     return dg.AssetKey([use_case.name, name])
+
+
+def materialize_all(use_case: UseCase, group: str, does: str) -> str:
+    """What *Materialize all* of a group does, for the description of its first asset: Dagster's groups have none.
+
+    Parameters
+    ----------
+    use_case
+        The use case.
+    group
+        Name of the group.
+    does
+        What is done, as a sentence goes on.
+    """
+    name = use_case.name
+    others = {name: "days", f"{name}_training": "training", f"{name}_monitoring": "feedback and live metrics"}
+    named = " and ".join(f"`{other}` ({what})" for other, what in others.items() if other != group)
+    return f"*Materialize all* of the group `{group}` {does}. Other groups: {named}."
 
 
 def tell_day(

@@ -7,11 +7,13 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
+from mlops_assets.components.asked import DELIVERING, asked, schema
 from mlops_assets.components.days import daily, days_in, days_told, each_day, key, tell_day
 from mlops_assets.errors import ConfigError, MlopsError
 from mlops_assets.journey.deliver.contents import expected_rows
-from mlops_assets.journey.deliver.delivery import AGAIN_TAG, Deliveries, deliver_day
+from mlops_assets.journey.deliver.delivery import Deliveries, deliver_day
 from mlops_assets.journey.deliver.targets import open_target
+from mlops_assets.journey.score.checks import DayCheck
 from mlops_assets.plugins.targets import TargetDown
 from mlops_assets.storage.accounting import DeliveryRecord
 from mlops_assets.storage.catalog import Lake
@@ -21,6 +23,8 @@ from mlops_assets.work.progress import Sending
 from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.delivery")
+
+EVERY_ROW_DELIVERED = "every_row_delivered"
 
 
 def delivery_assets(use_case: UseCase, *, has_file_features: bool) -> list[dg.AssetsDefinition]:
@@ -57,16 +61,24 @@ def _delivery(use_case: UseCase, name: str, given: Delivering) -> dg.AssetsDefin
             max_retries=given.retries, delay=given.pause, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
         ),
         output_required=False,
+        check_specs=[
+            dg.AssetCheckSpec(
+                EVERY_ROW_DELIVERED,
+                asset=asset,
+                description=f"Whether the target has as many rows of each day as `{given.table}` accounts for.",
+            )
+        ],
+        config_schema=schema(DELIVERING),
         **daily(use_case),
     )
     def delivery(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
-        _deliver_days(context, workspace.of(use_case), name)
+        yield from _deliver_days(context, workspace.of(use_case), name)
         yield days_told(asset)  # lets the notices begin
 
     return delivery
 
 
-def _deliver_days(context: dg.AssetExecutionContext, stores: Stores, name: str) -> None:
+def _deliver_days(context: dg.AssetExecutionContext, stores: Stores, name: str) -> Iterator[dg.AssetCheckResult]:
     use_case, lake, asset = stores.use_case, stores.lake, f"delivery_{name}"
     table = lake.table(use_case.targets[name].table)
     published = table.days()
@@ -74,8 +86,9 @@ def _deliver_days(context: dg.AssetExecutionContext, stores: Stores, name: str) 
     if not days:
         span = context.partition_keys[0] if len(context.partition_keys) == 1 else "these days"
         raise dg.Failure(f"No {table.name} of {span} are published: nothing to deliver.", allow_retries=False)
-    again = AGAIN_TAG in context.run.tags
+    again = asked(context, DELIVERING)["again"]
     broken: dict[str, MlopsError] = {}
+    checks: dict[str, list[DayCheck]] = {}
 
     def deliver(day: str) -> DeliveryRecord | None:
         target = open_target(use_case, name, stores.settings)
@@ -84,6 +97,8 @@ def _deliver_days(context: dg.AssetExecutionContext, stores: Stores, name: str) 
 
     def failed(day: str, error: MlopsError) -> None:
         broken[day] = error
+        # the run fails, which alerts are sent for; and once more attempts are left, nobody need be woken
+        checks[day] = [DayCheck(EVERY_ROW_DELIVERED, False, "not delivered", str(error), warns=True)]
         log.warning("%s %s %s: not delivered: %s", use_case.name, asset, day, error)
 
     def tell(day: str, record: DeliveryRecord | None) -> None:
@@ -93,11 +108,19 @@ def _deliver_days(context: dg.AssetExecutionContext, stores: Stores, name: str) 
             assert record is not None, "the target has the day"  # noqa: S101 - it was seen a moment ago
         else:
             log.info("%s %s %s: %s rows", use_case.name, asset, day, f"{record.rows:,}")
+        checks[day] = [_check(record, expected_rows(table.name, published[day].accounting))]
         tell_day(context, key(use_case, asset), day, _shown(record))
 
     each_day(days, deliver, tell, failed)
+    yield from showing.check_results(key(use_case, asset), [EVERY_ROW_DELIVERED], checks, {})
     if broken:
         raise _failure(use_case, name, broken)
+
+
+def _check(record: DeliveryRecord, expected: int) -> DayCheck:
+    found = f"{record.rows:,} of {expected:,} rows, by the target's guarantee: {record.guarantee}"
+    advice = "the day was published again meanwhile: materialise this asset once more"
+    return DayCheck(EVERY_ROW_DELIVERED, record.rows == expected, found, advice)
 
 
 def _shown(record: DeliveryRecord) -> dict[str, Any]:

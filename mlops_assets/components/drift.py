@@ -10,6 +10,7 @@ import dagster as dg
 
 from mlops_assets.components import showing
 from mlops_assets.components.days import daily, daily_partitions, days_in, days_told, key, tell_day
+from mlops_assets.components.red import red_since
 from mlops_assets.monitoring.kept import Compared, Judged
 from mlops_assets.monitoring.lamp import Lamp
 from mlops_assets.monitoring.verdicts import Watcher, by_kind, try_to_judge
@@ -75,9 +76,8 @@ def _drift(use_case: UseCase) -> dg.AssetsDefinition:
             found[day] = show_drift(context, stores, watcher, day)
         # what is yielded by a run of one partition is of that; by any other run, of the run as a whole
         if not context.has_partition_key or [*found] != [context.partition_key]:
-            for day, judged in found.items():
-                for result in _checks(drift_key, watcher, {day: judged}):
-                    context.log_event(_of_day(result, drift_key, day))
+            each = [(day, one) for day, judged in found.items() for one in _checks(drift_key, watcher, {day: judged})]
+            showing.tell_results(context, drift_key, each)
         yield from _checks(drift_key, watcher, found)
         yield days_told(drift_key)
 
@@ -100,19 +100,6 @@ def _checks(asset: dg.AssetKey, watcher: Watcher, found: Mapping[str, Judged | s
     for name, sources in CHECKS.items():
         yield _check(asset, name, sources, found)
     yield _sure(asset, watcher, found)
-
-
-def _of_day(result: dg.AssetCheckResult, asset: dg.AssetKey, day: str) -> dg.AssetCheckEvaluation:
-    """A result as one of a day."""
-    return dg.AssetCheckEvaluation(
-        asset_key=asset,
-        check_name=str(result.check_name),
-        passed=result.passed,
-        metadata=result.metadata,
-        severity=result.severity,
-        description=result.description,
-        partition=day,
-    )
 
 
 def show_drift(context: dg.AssetExecutionContext, stores: Stores, watcher: Watcher, day: str) -> Judged | str:
@@ -141,6 +128,7 @@ def _tell(context: dg.AssetExecutionContext, stores: Stores, watcher: Watcher, d
     log.log(level, "%s drift %s: %s", use_case.name, day, found.sentence)
     metadata: dict[str, Any] = {
         "verdict": found.sentence,
+        **({"red_since": red_since(stores, day)} if verdict.red else {}),
         "red_lamps": len(verdict.red_lamps),
         "lamps": showing.table(views.records([lamp for lamp in verdict.lamps if lamp.state != "green"][:MOST_LAMPS])),
         "green": len([lamp for lamp in verdict.lamps if lamp.state == "green"]),

@@ -7,7 +7,10 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
+from mlops_assets.components.asked import ENRICHING, asked, schema
+from mlops_assets.components.conditions import check_specs
 from mlops_assets.components.days import daily, days_in, days_told, each_day, key, show_made
+from mlops_assets.components.red import tell_red
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.score.checks import EVERY_KEY_ANSWERED, check_answered
@@ -18,9 +21,6 @@ from mlops_assets.views import made
 from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.enrichment")
-
-REFETCH_TAG = "mlops_assets/refetch"
-"""Tag of a run that asks again for what was answered before, if it is `true`."""
 
 
 def enrichment_keys(use_case: UseCase) -> list[dg.AssetKey]:
@@ -48,7 +48,8 @@ def _enrichment(use_case: UseCase, name: str) -> dg.AssetsDefinition:
             f"{columns} by `{'`, `'.join(enrichment.keys)}`, asked for once a day for the keys of its rows and kept as "
             f"it was known then. Without an answer: {enrichment.missing.replace('_', ' ')}."
         ),
-        check_specs=[dg.AssetCheckSpec(EVERY_KEY_ANSWERED, asset=answers)],
+        check_specs=check_specs(use_case, answers, [EVERY_KEY_ANSWERED]),
+        config_schema=schema(ENRICHING),
         **daily(use_case),
     )
     def asset(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
@@ -60,7 +61,7 @@ def _enrichment(use_case: UseCase, name: str) -> dg.AssetsDefinition:
 def _enrich_days(context: dg.AssetExecutionContext, stores: Stores, name: str) -> Iterator[Any]:
     use_case, lake = stores.use_case, stores.lake
     answers = key(use_case, enrichment_table(name))
-    refetch = context.run.tags.get(REFETCH_TAG) == "true"
+    refetch = asked(context, ENRICHING)["again"]
     broken: dict[str, str] = {}
 
     def enrich(day: str) -> EnrichmentAccounting:
@@ -69,15 +70,15 @@ def _enrich_days(context: dg.AssetExecutionContext, stores: Stores, name: str) -
     def failed(day: str, error: MlopsError) -> None:  # `predictions` names the day, too
         broken[day] = str(error)
         log.error("%s %s %s: %s", use_case.name, enrichment_table(name), day, error)
-        context.log_event(dg.AssetObservation(answers, partition=day, metadata={"failed": str(error)}))
 
     def tell(day: str, accounting: EnrichmentAccounting) -> None:
         show_made(context, use_case, day, made.enrichment(stores, name, day, accounting))
 
     done = each_day(days_in(lake.rows, context.partition_keys), enrich, tell, failed)
+    tell_red(context, stores, enrichment_table(name), broken)
     # where some days are done the run goes on, and `predictions` names the others
     if broken and not done:
-        raise showing.failure(f"not enriched: {', '.join(sorted(broken))}", broken)
+        raise showing.failure(f"not enriched: {', '.join(sorted(broken))}", broken, stores)
     checks = {day: [check_answered(accounting)] for day, accounting in done.items()}
-    yield from showing.check_results(answers, [EVERY_KEY_ANSWERED], checks, broken)
+    yield from showing.check_results(answers, [EVERY_KEY_ANSWERED], checks, broken, context=context)
     yield days_told(answers)

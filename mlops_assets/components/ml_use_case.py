@@ -6,6 +6,8 @@ import dagster as dg
 from pydantic import BaseModel, ValidationError
 
 from mlops_assets.components.arrivals import arrival_sensors
+from mlops_assets.components.beginning import with_beginning
+from mlops_assets.components.cataloguing import catalogued
 from mlops_assets.components.champions import champion_sensors
 from mlops_assets.components.changing import changing_jobs, first_scoring_sensors
 from mlops_assets.components.daily import daily_assets, yesterday_check
@@ -18,6 +20,7 @@ from mlops_assets.components.ranges import range_job
 from mlops_assets.components.resources import end_mlflow_run
 from mlops_assets.components.retraining import recipe_sensors, retraining_schedules, retraining_sensors
 from mlops_assets.components.retro import retro_job, retro_sensors
+from mlops_assets.components.scaffolding import UseCaseScaffolder
 from mlops_assets.components.scoring import made_besides
 from mlops_assets.components.telling import telling_sensors
 from mlops_assets.components.training import training_assets
@@ -28,6 +31,7 @@ from mlops_assets.use_case import Attributes, UseCase, build_use_case, explained
 from mlops_assets.work.engines.kinds import PIPES, engine_name
 
 
+@dg.scaffold_with(UseCaseScaffolder)
 class MlUseCase(dg.Component):
     """Raw files of a day become rows, features and predictions; labelled rows become a champion.
 
@@ -47,15 +51,15 @@ class MlUseCase(dg.Component):
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        """Make the component of its YAML; `{{ env.NAME }}` is replaced in texts."""
+        """Make the component of its YAML; `{{ env.NAME }}` is replaced in texts. It begins where its data does."""
         given: dict[str, Any] = attributes.model_dump(by_alias=True, exclude_unset=True) if attributes else {}
         try:
-            return cls(build_use_case(given, context.path))
+            return cls(with_beginning(build_use_case(given, context.path), Settings.from_environment()))
         except ValidationError as error:  # whose own text quotes what it was given, filled in
             raise explained(error, given, context.path) from None
 
-    def build_defs(self, context: dg.ComponentLoadContext | None = None) -> dg.Definitions:  # noqa: ARG002 - Dagster's signature
-        """Assets, checks, jobs and schedule of the use case; the context is not needed.
+    def build_defs(self, context: dg.ComponentLoadContext | None = None) -> dg.Definitions:
+        """Assets, checks, jobs and schedule of the use case; with a context, Dagster refers to its `defs.yaml`.
 
         Raises
         ------
@@ -67,7 +71,8 @@ class MlUseCase(dg.Component):
         columns = describe(self.use_case)
         check_columns(self.use_case, columns.model)
         daily = daily_assets(self.use_case, has_file_features=bool(columns.file))
-        if engine_name(Settings.from_environment(), self.use_case) == PIPES:
+        settings = Settings.from_environment()
+        if engine_name(settings, self.use_case) == PIPES:
             daily = [job_assets(self.use_case, daily)]
         daily = [*daily, *drift_assets(self.use_case)]
         deliveries = delivery_assets(self.use_case, has_file_features=bool(columns.file))
@@ -78,13 +83,16 @@ class MlUseCase(dg.Component):
         daily_job = dg.define_asset_job(
             f"{name}_daily",
             selection=dg.AssetSelection.assets(*daily, *deliveries) - dg.AssetSelection.checks(check),
-            description="From the raw files of a day, or of a range of days, to published predictions.",
+            description="From the raw files of a day, or of a range of days, to published predictions by the champion. "
+            "Trains nothing. The launchpad asks which version scores, and whether to ask or deliver once more what is "
+            "there.",
             hooks={retry_after_lost_database},
         )
         training_job = dg.define_asset_job(
             f"{name}_training",
             selection=dg.AssetSelection.assets(*training),
-            description="From labelled rows to candidates, their evaluation, and a champion if the gate agrees.",
+            description="Trains: from labelled rows to candidates, their evaluation, a version, and a champion if the "
+            "gate agrees. The launchpad asks which days a new champion scores at once.",
             # without it, the next training of this process would join the same MLflow run
             hooks={end_mlflow_run, retry_after_lost_database},
         )
@@ -97,12 +105,15 @@ class MlUseCase(dg.Component):
         monitoring_job = dg.define_asset_job(
             f"{name}_monitoring",
             selection=dg.AssetSelection.assets(*monitoring),
-            description="From people's corrections and audits to live metrics, and which version scored which day.",
+            description="From people's corrections and audits to live metrics, and which version scored which day. "
+            "Changes no prediction.",
             hooks={retry_after_lost_database},
         )
         scoring_again = retro_job(self.use_case)
+        besides = made_besides(self.use_case, after="features" if columns.file else "rows")
+        drawn = [*daily, *deliveries, *training, *monitoring, *besides]
         return dg.Definitions(
-            assets=[*daily, *deliveries, *training, *monitoring, *made_besides(self.use_case)],
+            assets=catalogued(self.use_case, columns, settings, drawn, with_yaml=context is None),
             asset_checks=[check],
             jobs=[
                 daily_job,
@@ -135,12 +146,15 @@ def _daily_schedule(use_case: UseCase, job: Any) -> dg.ScheduleDefinition:
     """Runs the period that is over; those that end while it is off are backfilled by hand."""
     # Dagster's own daily schedule takes the newest partition, which is today's: `daily_partitions` has it already
     name, partitions = use_case.name, use_case.partitions
+    instead = f"the sensor {name}_files does without it" if use_case.sensor else "what ends meanwhile is run by hand"
 
     @dg.schedule(
         name=f"{name}_daily_schedule",
         job=job,
         cron_schedule=partitions.cron(),
         execution_timezone=partitions.timezone,
+        description=f"Runs the {partitions.every} that is over, from raw files to published predictions. Off until "
+        f"somebody switches it on: {instead}.",
     )
     def run_yesterday(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         day = partitions.over(context.scheduled_execution_time)
@@ -156,5 +170,10 @@ def _watch_schedule(use_case: UseCase, job: Any) -> dg.ScheduleDefinition:
     partitions = use_case.partitions
     cron = partitions.cron(30 if partitions.every == "hour" else 120)
     return dg.ScheduleDefinition(
-        name=f"{use_case.name}_watch_schedule", job=job, cron_schedule=cron, execution_timezone=partitions.timezone
+        name=f"{use_case.name}_watch_schedule",
+        job=job,
+        cron_schedule=cron,
+        execution_timezone=partitions.timezone,
+        description=f"Asks whether the {partitions.every} that is over was published; if not, a check of `predictions` "
+        "is red and says what to run. Off until somebody switches it on.",
     )

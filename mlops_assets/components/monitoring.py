@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow as pa
 
 from mlops_assets.components import showing
-from mlops_assets.components.days import key
+from mlops_assets.components.days import key, materialize_all
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback import live
 from mlops_assets.journey.feedback.audited import EVERYTHING, count_rows
@@ -42,7 +42,19 @@ def monitoring_schedule(use_case: UseCase, job: Any) -> dg.ScheduleDefinition:
     name = f"{use_case.name}_monitoring_schedule"
     partitions = use_case.partitions
     cron, zone = partitions.cron_of_days(AFTER_DAILY), partitions.timezone
-    return dg.ScheduleDefinition(name=name, job=job, cron_schedule=cron, execution_timezone=zone)
+    return dg.ScheduleDefinition(
+        name=name,
+        job=job,
+        cron_schedule=cron,
+        execution_timezone=zone,
+        description="Takes in what people said of predictions, each night after the daily run, and tells how well they "
+        "do and which version scored which day. Off until somebody switches it on.",
+    )
+
+
+def monitoring_group(use_case: UseCase) -> str:
+    """The group of the monitoring assets, which look at all days: *Materialize all* of days asks for none of them."""
+    return f"{use_case.name}_monitoring"
 
 
 def _common(use_case: UseCase, name: str, daily: Sequence[str], others: Sequence[str] = ()) -> dict[str, Any]:
@@ -54,7 +66,7 @@ def _common(use_case: UseCase, name: str, daily: Sequence[str], others: Sequence
         "key": [use_case.name, name],
         "deps": [*deps, *(key(use_case, upstream) for upstream in others)],
         "owners": [use_case.owner],
-        "group_name": use_case.name,
+        "group_name": monitoring_group(use_case),
     }
 
 
@@ -63,7 +75,12 @@ def _feedback(use_case: UseCase) -> dg.AssetsDefinition:
     @dg.asset(
         **_common(use_case, "feedback", ["rows"]),
         kinds={"csv", "parquet"},
-        description="Corrections by people: those that count, and those that do not, each with its reason.",
+        description="Corrections by people: those that count, and those that do not, each with its reason.\n\n"
+        + materialize_all(
+            use_case,
+            monitoring_group(use_case),
+            "takes in corrections and looks at all that is published; no day is scored again, and nothing is trained",
+        ),
     )
     def feedback(workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[None]:
         stores = workspace.of(use_case)
@@ -71,7 +88,7 @@ def _feedback(use_case: UseCase) -> dg.AssetsDefinition:
         try:
             taken = take_in(use_case, stores.lake, folder, known_labels(use_case, stores.registry, stores.runs))
         except MlopsError as error:
-            raise dg.Failure(str(error), allow_retries=False) from None
+            raise showing.stopped(error, use_case.name) from None
         accepted, rejected = len(taken.accepted), len(taken.rejected)
         log.info("%s feedback: %d accepted, %d rejected", use_case.name, accepted, rejected)
         by_rule = [{"rule": rule, "entries": n, "meaning": RULES[rule]} for rule, n in taken.rules.items()]

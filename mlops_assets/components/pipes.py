@@ -10,14 +10,13 @@ from typing import Any, Protocol
 import dagster as dg
 
 from mlops_assets.components import showing
+from mlops_assets.components.asked import ENRICHING, READING, SCORING, asked, check_version, schema
 from mlops_assets.components.days import daily, days_in, days_told, key, show_skipped, tell_day
 from mlops_assets.components.drift import show_drift
-from mlops_assets.components.enriching import REFETCH_TAG
 from mlops_assets.components.reading import check_deliveries, delivered_days
+from mlops_assets.components.red import not_there, tell_red
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.read.day import FILES_TAG, not_delivered
 from mlops_assets.journey.score.checks import EVERY_DAY_DELIVERED, DayCheck
-from mlops_assets.journey.score.day import ACCEPT_TAG, MODEL_TAG
 from mlops_assets.monitoring.verdicts import Watcher
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
@@ -60,6 +59,10 @@ class Client(Protocol):
         ...
 
 
+_WISHES = (READING, ENRICHING, SCORING)
+"""What may be asked of the steps that the job does in one."""
+
+
 def open_client(use_case: UseCase, settings: Settings) -> Client:
     """The client that `scale.client` of a use case asks for.
 
@@ -70,9 +73,9 @@ def open_client(use_case: UseCase, settings: Settings) -> Client:
     settings
         Of the installation.
     """
-    asked = use_case.scale.client
-    module, _, name = CLIENTS[asked.kind].partition(":")
-    client: Client = getattr(import_module(module), name)(asked, use_case, settings)
+    wanted = use_case.scale.client
+    module, _, name = CLIENTS[wanted.kind].partition(":")
+    client: Client = getattr(import_module(module), name)(wanted, use_case, settings)
     return client
 
 
@@ -94,6 +97,7 @@ def job_assets(use_case: UseCase, assets: Sequence[dg.AssetsDefinition]) -> dg.A
         specs=specs,
         check_specs=[spec for one in assets for spec in one.check_specs],
         can_subset=True,
+        config_schema=schema(*_WISHES),
         **daily(use_case),
     )
     def job(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
@@ -140,15 +144,15 @@ def _do_days(context: dg.AssetExecutionContext, stores: Stores, order: Sequence[
     chosen = {asset.path[-1] for asset in context.selected_asset_keys}
     if Lake.raw_files.name in chosen:
         days = delivered_days(stores, context.partition_keys)
-        yield from check_deliveries(use_case, context.partition_keys, days)
+        yield from check_deliveries(context, use_case, days)
     else:
         days = days_in(lake.raw_files, context.partition_keys)
     if not days:
-        raise dg.Failure(not_delivered(stores.source, context.partition_keys), allow_retries=False)
+        raise not_there(context, stores, Lake.raw_files.name)
     try:
         told, client = _Told(), open_client(use_case, stores.settings)
     except MlopsError as error:  # it stays so until somebody sets what is missing
-        raise dg.Failure(str(error), allow_retries=False) from None
+        raise showing.stopped(error, use_case.name) from None
     for day in days:
         _do_day(context, stores, client, day, told)
     yield from _check_results(context, told)
@@ -157,7 +161,9 @@ def _do_days(context: dg.AssetExecutionContext, stores: Stores, order: Sequence[
             watcher = Watcher(stores)
             for day in days_in(lake.predictions, [day for day in days if day not in told.broken]):
                 show_drift(context, stores, watcher, day)
-        raise _failure(told)
+        for day, why in told.broken.items():
+            tell_red(context, stores, told.at.get(day) or Lake.predictions.name, {day: why})
+        raise _failure(told, stores)
     yield from (days_told(key(use_case, asset)) for asset in order if asset in told.made & chosen)
 
 
@@ -211,11 +217,16 @@ def _hear(context: dg.AssetExecutionContext, use_case: UseCase, day: str, messag
 
 def _command(context: dg.AssetExecutionContext, use_case: UseCase, day: str) -> list[str]:
     """The words of the job of a day."""
-    tags = context.run.tags
-    words = [use_case.name, "--day", day, "--model", tags.get(MODEL_TAG, "current"), "--identity", identity(use_case)]
-    words += ["--accept-drift", tags[ACCEPT_TAG]] if tags.get(ACCEPT_TAG) else []
-    words += ["--files-as-published-on", tags[FILES_TAG]] if tags.get(FILES_TAG) else []
-    return [*words, "--refetch"] if tags.get(REFETCH_TAG) == "true" else words
+    wanted = {name: said for some in _WISHES for name, said in asked(context, some).items()}
+    model, accepted, files_of = (
+        check_version(wanted["version"]),
+        wanted["accept_drift"],
+        wanted["files_as_published_on"],
+    )
+    words = [use_case.name, "--day", day, "--model", model, "--identity", identity(use_case)]
+    words += ["--accept-drift", accepted] if accepted else []
+    words += ["--files-as-published-on", files_of] if files_of else []
+    return [*words, "--refetch"] if wanted["again"] else words
 
 
 def _environment(settings: Settings) -> dict[str, str]:
@@ -226,9 +237,11 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _as_check(result: dg.AssetCheckResult) -> DayCheck:
-    said = {name: str(value.value) for name, value in result.metadata.items()}
+    said = {name: value.value for name, value in result.metadata.items()}
+    found, advice = (str(said.pop(name)) for name in ("found", "do"))
     warns = result.severity == dg.AssetCheckSeverity.WARN
-    return DayCheck(str(result.check_name), result.passed, said["found"], said["do"], warns)
+    numbers = {name: value for name, value in said.items() if isinstance(value, int | float)}
+    return DayCheck(str(result.check_name), result.passed, found, advice, warns, numbers)
 
 
 def _check_results(context: dg.AssetExecutionContext, told: _Told) -> Iterator[dg.AssetCheckResult]:
@@ -240,18 +253,18 @@ def _check_results(context: dg.AssetExecutionContext, told: _Told) -> Iterator[d
         failed = {day: told.broken[day] for day, step in told.at.items() if step == asset}
         note = told.note if asset == Lake.predictions.name and not by_day else ""
         if check.name != EVERY_DAY_DELIVERED and (by_day or failed or note):
-            yield from showing.check_results(check.asset_key, [check.name], by_day, failed, note=note)
+            yield from showing.check_results(check.asset_key, [check.name], by_day, failed, note, context)
 
 
-def _failure(told: _Told) -> dg.Failure:
-    failure = showing.failure(f"not done: {', '.join(sorted(told.broken))}", told.broken)
+def _failure(told: _Told, stores: Stores) -> dg.Failure:
+    failure = showing.failure(f"not done: {', '.join(sorted(told.broken))}", told.broken, stores)
     # a reason of the day stays until somebody acts; a job that was lost may do better
     failure.allow_retries = not any(told.at.values())
     return failure
 
 
 def _metadata(shown: Mapping[str, Any]) -> dict[str, Any]:
-    kinds = {"md": dg.MetadataValue.md, "path": dg.MetadataValue.path}
+    kinds = {"md": dg.MetadataValue.md, "path": dg.MetadataValue.path, "url": dg.MetadataValue.url}
     return {
         name: kinds[value["type"]](value["raw_value"]) if isinstance(value, dict) else value
         for name, value in shown.items()

@@ -7,11 +7,14 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
-from mlops_assets.components.days import daily, days_told, each_day, key, show_made, spans
+from mlops_assets.components.asked import READING, asked, schema
+from mlops_assets.components.conditions import check_specs
+from mlops_assets.components.days import daily, days_told, each_day, key, materialize_all, show_made, spans
 from mlops_assets.components.ranges import engine_of
+from mlops_assets.components.red import not_there, tell_red
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.read.day import FILES_TAG, list_raw_files, not_delivered
+from mlops_assets.journey.read.day import list_raw_files
 from mlops_assets.journey.read.listing import Manifest, find_manifest
 from mlops_assets.journey.read.rhythm import OtherRhythm, check_rhythm
 from mlops_assets.journey.read.rows import read_day
@@ -23,6 +26,7 @@ from mlops_assets.journey.score.checks import (
     DayCheck,
     check_delivered,
     check_rows_of_day,
+    problems,
 )
 from mlops_assets.storage.accounting import ReadingAccounting
 from mlops_assets.storage.catalog import Lake
@@ -46,8 +50,16 @@ def raw_files_asset(use_case: UseCase) -> dg.AssetsDefinition:
         owners=[use_case.owner],
         group_name=use_case.name,
         kinds={"file", "deltalake"},
-        description=f"The manifest of a day: every file with size and time.\n\n{markdown.text(use_case.description)}",
-        check_specs=[dg.AssetCheckSpec(EVERY_DAY_DELIVERED, asset=key(use_case, "raw_files"))],
+        description="The manifest of a day: every file with size and time.\n\n"
+        f"{markdown.text(use_case.description)}\n\n"
+        + materialize_all(
+            use_case,
+            use_case.name,
+            f"asks for {use_case.partitions.every}s and does them in one run, from raw files to published predictions; "
+            "what is done already and did not change is passed over. The champion predicts; nothing is trained",
+        ),
+        check_specs=check_specs(use_case, key(use_case, "raw_files"), [EVERY_DAY_DELIVERED]),
+        config_schema=schema(READING),
         **daily(use_case),
     )
     def raw_files(
@@ -63,9 +75,9 @@ def raw_files_asset(use_case: UseCase) -> dg.AssetsDefinition:
 def _list_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engines) -> Iterator[Any]:
     use_case = stores.use_case
     days = delivered_days(stores, context.partition_keys)
-    yield from check_deliveries(use_case, context.partition_keys, days)
+    yield from check_deliveries(context, use_case, days)
     if not days:
-        raise dg.Failure(not_delivered(stores.source, context.partition_keys), allow_retries=False)
+        raise not_there(context, stores, "raw_files")
     for day in days:
         _list_one(context, stores, engines, day)
     yield days_told(key(use_case, "raw_files"))
@@ -76,7 +88,7 @@ def delivered_days(stores: Stores, days: Sequence[str]) -> list[str]:
     try:
         check_rhythm(stores.use_case, stores.lake)
     except OtherRhythm as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+        raise showing.stopped(error, stores.use_case.name) from None
     listed_before = stores.lake.raw_files.days()
     # a day that was delivered once and has no folder now is listed as empty; one that never came is passed over
     found = [day for day in days if day in listed_before or stores.source.delivered(day)]
@@ -90,19 +102,23 @@ def delivered_days(stores: Stores, days: Sequence[str]) -> list[str]:
     return found
 
 
-def check_deliveries(use_case: UseCase, days: Sequence[str], delivered: Sequence[str]) -> Iterator[dg.AssetCheckResult]:
+def check_deliveries(
+    context: dg.AssetExecutionContext, use_case: UseCase, delivered: Sequence[str]
+) -> Iterator[dg.AssetCheckResult]:
     """The check of `raw_files`: whether each day of a run came."""
     checks = {day: [check_delivered(True)] for day in delivered}
-    missing = spans(use_case, [day for day in days if day not in delivered])
+    missing = spans(use_case, [day for day in context.partition_keys if day not in checks])
     checks |= {span: [check_delivered(False, others=bool(delivered))] for span in missing}
-    yield from showing.check_results(key(use_case, "raw_files"), [EVERY_DAY_DELIVERED], checks, {})
+    names = [EVERY_DAY_DELIVERED]
+    yield from showing.check_results(key(use_case, "raw_files"), names, checks, {}, context=context)
 
 
 def _list_one(context: dg.AssetExecutionContext, stores: Stores, engines: Engines, day: str) -> None:
     """Store the manifest of a day, and show it."""
     use_case = stores.use_case
-    files_of = context.run.tags.get(FILES_TAG, "")
-    manifest = list_raw_files(use_case, stores.source, stores.lake, day, lambda: engines.start(use_case), files_of)
+    files_of = asked(context, READING)["files_as_published_on"]
+    several, spread = lambda: engines.start(use_case), engines.spread(use_case)
+    manifest = list_raw_files(use_case, stores.source, stores.lake, day, several, files_of, spread)
     listed = made.raw_files(stores, day, manifest)
     if removed := listed.shown.get("requests"):
         log.warning("%s raw_files %s: %s", use_case.name, day, removed)
@@ -138,7 +154,7 @@ def rows_asset(use_case: UseCase) -> dg.AssetsDefinition:
             ),
         ],
         # none is blocking: one that failed would stop all days of a range
-        check_specs=[dg.AssetCheckSpec(name, asset=rows_key) for name in ROW_CHECKS],
+        check_specs=check_specs(use_case, rows_key, ROW_CHECKS),
         **daily(use_case),
     )
     def rows(
@@ -171,17 +187,23 @@ def _read_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
     done = each_day(list(manifests), read, tell, failed)
     if not done:
         broken = broken or dict.fromkeys(context.partition_keys, "not listed yet: materialise raw_files first")
-        raise showing.failure("no rows were read", broken)
+        tell_red(context, stores, "rows", broken)
+        raise showing.failure("no rows were read", broken, stores)
     # a red check stops nothing here: in a range of days the good ones go on, and `predictions` publishes no bad one
     checks: dict[str, list[DayCheck]] = {
         day: check_rows_of_day(use_case.checks, reading.accounting, source.place(day)) for day, reading in done.items()
     }
     others = [name for name in ROW_CHECKS if name != EMPTY]
-    yield from showing.check_results(key(use_case, "rows"), others, checks, broken)
+    yield from showing.check_results(key(use_case, "rows"), others, checks, broken, context=context)
     missing = spans(use_case, [day for day in context.partition_keys if day not in manifests])
     absent = DayCheck(EMPTY, False, "no folder, or never listed", DELIVER, warns=True)
     by_day = checks | {span: [absent] for span in missing}
-    yield from showing.check_results(key(use_case, "rows"), [EMPTY], by_day, broken)
+    yield from showing.check_results(key(use_case, "rows"), [EMPTY], by_day, broken, context=context)
+    unfit = {day: told for day, found in checks.items() if (told := problems(found))}
+    if (
+        unfit.keys() == done.keys()
+    ):  # nothing is left for the steps after this one, and it is this one that lacks something
+        raise showing.failure(f"the rows of {', '.join(spans(use_case, [*unfit]))} cannot be scored", unfit, stores)
     yield days_told(key(use_case, "rows"))
     yield days_told(key(use_case, "rejects"))
 

@@ -34,6 +34,8 @@ def retraining_schedules(use_case: UseCase, job: Any) -> list[dg.ScheduleDefinit
             cron_schedule=cron,
             execution_timezone=use_case.partitions.timezone,
             tags={REASON_TAG: f"schedule {cron}"},
+            description="Trains; the gate decides whether the new version becomes champion. Off until somebody "
+            "switches it on.",
         )
     ]
 

@@ -7,19 +7,22 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import showing
+from mlops_assets.components.asked import SCORING, asked, check_version, schema
+from mlops_assets.components.conditions import check_specs
 from mlops_assets.components.days import daily, daily_partitions, days_in, days_told, each_day, key, show_made
 from mlops_assets.components.drift import show_drift
 from mlops_assets.components.enriching import enrichment_keys
 from mlops_assets.components.ranges import engine_of
+from mlops_assets.components.red import not_there, tell_red
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
+from mlops_assets.journey.features.sql import MODEL_INPUT
 from mlops_assets.journey.feedback.audit import try_audit
-from mlops_assets.journey.read.day import not_delivered
-from mlops_assets.journey.score.day import ACCEPT_TAG, CHALLENGER, MODEL_TAG, ScoredDay, Scorers, score_day
+from mlops_assets.journey.score.day import CHALLENGER, ScoredDay, Scorers, score_day
 from mlops_assets.monitoring.stopping import checks_of_predictions, judge_of
 from mlops_assets.monitoring.verdicts import Watcher
 from mlops_assets.use_case import UseCase
-from mlops_assets.views import made
+from mlops_assets.views import made, markdown
 from mlops_assets.work.engines import Engines
 from mlops_assets.work.progress import Progress
 from mlops_assets.workspace import Stores, Workspace
@@ -38,7 +41,7 @@ def predictions_asset(use_case: UseCase, after: str) -> dg.AssetsDefinition:
         The last daily asset before it, `features` or `rows`.
     """
     predictions_key, checks = key(use_case, "predictions"), checks_of_predictions(use_case)
-    upstream = [key(use_case, name) for name in dict.fromkeys(["rows", after, "champion"])]
+    upstream = [key(use_case, name) for name in dict.fromkeys(["rows", after, MODEL_INPUT, "champion"])]
 
     @dg.asset(
         key=predictions_key,
@@ -48,11 +51,13 @@ def predictions_asset(use_case: UseCase, after: str) -> dg.AssetsDefinition:
         kinds={"scikitlearn", "deltalake"},
         # with nothing yielded, what is downstream is skipped and the run is a success
         output_required=False,
-        check_specs=[dg.AssetCheckSpec(name, asset=predictions_key) for name in checks],
+        # a day that fails one is not published, whatever Dagster makes of it
+        check_specs=check_specs(use_case, predictions_key, checks, blocking=True),
         description=(
             "One prediction for every row of a day, with the model version that made it. A day that fails a condition "
             "is not published; without a champion there is nothing to publish."
         ),
+        config_schema=schema(SCORING),
         **daily(use_case),
     )
     def predictions(
@@ -60,7 +65,7 @@ def predictions_asset(use_case: UseCase, after: str) -> dg.AssetsDefinition:
         workspace: dg.ResourceParam[Workspace],
         engines: dg.ResourceParam[Engines],
     ) -> Iterator[Any]:
-        stores, choice = workspace.of(use_case), context.run.tags.get(MODEL_TAG, "current")
+        stores, choice = workspace.of(use_case), check_version(asked(context, SCORING)["version"])
         # a version that is named by its number needs no champion
         if stores.champion() is None and not choice.isdigit():
             yield from _skip(context, use_case, stores.why_no_champion())
@@ -83,15 +88,15 @@ def _score_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engi
     use_case, lake, predictions_key = stores.use_case, stores.lake, key(stores.use_case, "predictions")
     days = days_in(lake.raw_files, context.partition_keys)
     if not days:
-        raise dg.Failure(not_delivered(stores.source, context.partition_keys), allow_retries=False)
+        raise not_there(context, stores, "predictions")
     broken: dict[str, str] = {}
-    watcher = Watcher(stores)
+    watcher, accepted = Watcher(stores), asked(context, SCORING)["accept_drift"]
     watch = watch_step(context, stores, "predictions", days)
 
     def score(day: str) -> tuple[Scorers, ScoredDay]:
         engine = engine_of(context, engines, use_case, day)
         # `as-of` is another version for another day
-        scorers = stores.scorers(choice, day, context.run.run_id, context.run.tags.get(ACCEPT_TAG, ""))
+        scorers = stores.scorers(choice, day, context.run.run_id, accepted)
         assert scorers is not None, "asked for when there is a champion"  # noqa: S101 - the caller saw to it
         judge = judge_of(use_case, lake, watcher, day, scorers.accepted_drift)
         return scorers, score_day(use_case, lake, day, scorers, engine, watch, stores.source.place(day), judge)
@@ -107,13 +112,14 @@ def _score_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engi
 
     scored = each_day(days, score, tell, failed)
     checks = {day: done.checks for day, (_, done) in scored.items()}
-    yield from showing.check_results(predictions_key, checks_of_predictions(use_case), checks, broken)
+    yield from showing.check_results(predictions_key, checks_of_predictions(use_case), checks, broken, context=context)
     lake.clean(use_case.keep_days)
     if broken:
         if use_case.drift.watch:
             for day in sorted({*scored} - {*broken}):
                 show_drift(context, stores, watcher, day)
-        raise showing.failure(f"not published: {', '.join(sorted(broken))}", broken)
+        tell_red(context, stores, "predictions", broken)
+        raise showing.failure(f"not published: {', '.join(sorted(broken))}", broken, stores)
     yield days_told(predictions_key)  # lets the deliveries begin
 
 
@@ -127,8 +133,8 @@ def _show_published(
         show_made(context, use_case, day, table)
 
 
-def made_besides(use_case: UseCase) -> list[dg.AssetSpec]:
-    """The assets that the step of `predictions` makes besides, the features computed once."""
+def made_besides(use_case: UseCase, after: str) -> list[dg.AssetSpec]:
+    """The assets that the step of `predictions` makes besides, the features computed once; `after` as there."""
     shared: dict[str, Any] = {
         "owners": [use_case.owner],
         "group_name": use_case.name,
@@ -152,4 +158,14 @@ def made_besides(use_case: UseCase) -> list[dg.AssetSpec]:
         kinds={"scikitlearn", "deltalake"},
         **shared,
     )
-    return [audit, challenger] if use_case.challenger else [audit]
+    seen = dg.AssetSpec(
+        key(use_case, MODEL_INPUT),
+        deps=[key(use_case, name) for name in dict.fromkeys(["rows", after])] + enrichment_keys(use_case),
+        description=(
+            "What the model sees of every row: the view `model_input` of `features.sql`, computed as a day is scored "
+            "and not stored.\n\n" + markdown.code(use_case.features_sql, "sql")
+        ),
+        kinds={"duckdb", "sql"},
+        **shared,
+    )
+    return [seen, audit, challenger] if use_case.challenger else [seen, audit]

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 
+from mlops_assets.components.private import LookedAt
+from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.history import Change
+from mlops_assets.journey.read.day import not_delivered
 from mlops_assets.journey.score.checks import DayCheck
 from mlops_assets.journey.train.contest import Contest
 from mlops_assets.journey.train.gate import Verdict
 from mlops_assets.journey.train.scores import Score
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import card, markdown, number_card, pictures
+from mlops_assets.views.html.addresses import rejects_address
 from mlops_assets.views.judging import judged
 from mlops_assets.views.made import Text
+from mlops_assets.work.printable import cut
+from mlops_assets.workspace import Stores
+
+T = TypeVar("T")
+
+MOST_DAYS, MOST_FAILED = 10, 50
+"""Days that a sentence names, and those of which an error says why."""
+
+LONGEST = 2_000
+"""Signs of an error that are shown besides."""
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
@@ -27,7 +42,7 @@ def table(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
 
 def metadata(shown: Mapping[str, Any]) -> dict[str, Any]:
     """What `views.made` shows, as Dagster's."""
-    kinds = {"md": dg.MetadataValue.md, "path": dg.MetadataValue.path}
+    kinds = {"md": dg.MetadataValue.md, "path": dg.MetadataValue.path, "url": dg.MetadataValue.url}
     return {name: kinds[value.kind](value.text) if isinstance(value, Text) else value for name, value in shown.items()}
 
 
@@ -149,6 +164,11 @@ def confusion(score: Score) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(pictures.confusion(score))
 
 
+def pictures_of(**drawn: str) -> dict[str, dg.MarkdownMetadataValue]:
+    """Pictures by name; one of nothing is left out."""
+    return {name: dg.MetadataValue.md(picture) for name, picture in drawn.items() if picture}
+
+
 def live_accuracy(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
     """Audited accuracy and other corrections as a picture."""
     return dg.MetadataValue.md(pictures.live_accuracy(records))
@@ -160,8 +180,9 @@ def check_results(
     by_day: Mapping[str, Sequence[DayCheck]],
     broken: Mapping[str, str],
     note: str = "",
+    context: dg.AssetExecutionContext | None = None,
 ) -> Iterator[dg.AssetCheckResult]:
-    """One result a check over all days of the run, with a table of what was found each day.
+    """One result a check over all days of the run, with a table of what was found each day; and one for each day.
 
     Parameters
     ----------
@@ -175,23 +196,108 @@ def check_results(
         By day, why it failed before any was.
     note
         What to say where no day was looked at.
+    context
+        Of the step, where each of several days is to have a result of its own.
     """
+    if context is not None and not context.has_partition_key:
+        told = [day for day in context.partition_keys if day in by_day or day in broken]
+        each = [
+            (day, _result(key, name, _only(by_day, day), _only(broken, day), note)) for day in told for name in names
+        ]
+        tell_results(context, key, each)
     for name in names:
-        lines = _check_lines(name, by_day, broken)
-        failed = [line["day"] for line in lines if not line["passed"]]
-        summary = note or f"holds on {len(lines)} days"
-        if failed:
-            summary = f"failed on {', '.join(failed)}"
-        metadata = {"days": table(lines)} if lines else {"note": summary}
-        # one result of all days, which are a table in it
-        yield dg.AssetCheckResult(
-            asset_key=key,
-            check_name=name,
-            passed=not failed,
-            severity=_severity(name, by_day, failed),
-            description=summary,
-            metadata=metadata,
+        yield _result(key, name, by_day, broken, note)
+
+
+def tell_results(
+    context: dg.AssetExecutionContext, asset: dg.AssetKey, results: Sequence[tuple[str, dg.AssetCheckResult]]
+) -> None:
+    """Tell results of checks, each of its day: without what they looked at, Dagster would take none for current.
+
+    Parameters
+    ----------
+    context
+        Of the step.
+    asset
+        What was looked at.
+    results
+        Days, and what was found of each.
+    """
+    days, kind = {day for day, _ in results}, dg.DagsterEventType.ASSET_MATERIALIZATION
+    made = context.instance.get_latest_storage_id_by_partition(asset, kind, days) if days else {}
+    for day, result in results:
+        at, run = made.get(day), context.run_id
+        looked_at = LookedAt(storage_id=at, run_id=run, timestamp=time.time()) if at is not None else None
+        context.log_event(
+            dg.AssetCheckEvaluation(
+                asset_key=asset,
+                check_name=str(result.check_name),
+                passed=result.passed,
+                metadata=result.metadata,
+                severity=result.severity,
+                description=result.description,
+                partition=day,
+                target_materialization_data=looked_at,
+            )
         )
+
+
+def _only(values: Mapping[str, T], day: str) -> dict[str, T]:
+    return {day: values[day]} if day in values else {}
+
+
+def _result(
+    key: dg.AssetKey, name: str, by_day: Mapping[str, Sequence[DayCheck]], broken: Mapping[str, str], note: str
+) -> dg.AssetCheckResult:
+    """What a check says of some days: a sentence, the numbers of the worst of them, and a table."""
+    lines = _check_lines(name, by_day, broken)
+    failed = [line["day"] for line in lines if not line["passed"]]
+    seen = {day: check for day, checks in by_day.items() for check in checks if check.name == name}
+    metadata: dict[str, Any] = {"note": note} if note and not lines else {}
+    if seen:
+        metadata |= _numbers(max(seen.values(), key=_excess))
+    if len(lines) > 1:
+        metadata["days"] = table(sorted(lines, key=lambda line: bool(line["passed"])))
+    elif failed:
+        metadata["do"] = lines[0]["do"]
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=name,
+        passed=not failed,
+        severity=_severity(name, by_day, failed),
+        description=_sentence(lines, failed, seen) or note,
+        metadata=metadata,
+    )
+
+
+def _sentence(lines: Sequence[Mapping[str, Any]], failed: Sequence[str], seen: Mapping[str, DayCheck]) -> str:
+    """What came of a check, in words: of one day what was found, of several how many hold and which is the worst."""
+    if not lines:
+        return ""
+    if failed:
+        first = next(line for line in lines if not line["passed"])
+        others = ", ".join(failed[1:MOST_DAYS]) + (f" and {len(failed) - MOST_DAYS} more" if failed[MOST_DAYS:] else "")
+        more = f" The same check fails on {others}." if others else ""
+        todo = f" Do: {first['do']}" if first["do"] else ""
+        return f"{first['day']} fails: {first['found']}.{todo}{more}"
+    if len(lines) == 1:
+        return f"{lines[0]['day']}: {lines[0]['found']}."
+    worst = max(seen, key=lambda day: _excess(seen[day]))
+    said = f" Closest is {worst}: {seen[worst].found}." if "threshold" in seen[worst].numbers else ""
+    return f"Holds on all {len(lines)} days.{said}"
+
+
+def _excess(check: DayCheck) -> tuple[bool, float]:
+    """How bad a day is among others: one that failed is worse than any that did not."""
+    numbers = [value for name, value in check.numbers.items() if name != "threshold"]
+    measured = numbers[0] if numbers else 0.0
+    # of rows there must be enough, of everything else there must not be too much
+    return not check.passed, -measured if "rows" in check.numbers else measured
+
+
+def _numbers(check: DayCheck) -> dict[str, Any]:
+    """The numbers of a check as Dagster draws them: whole ones as they are, shares with the digits that count."""
+    return {name: value if isinstance(value, int) else float(f"{value:.4g}") for name, value in check.numbers.items()}
 
 
 def _severity(name: str, by_day: Mapping[str, Sequence[DayCheck]], failed: Sequence[str]) -> dg.AssetCheckSeverity:
@@ -214,12 +320,74 @@ def _check_lines(
     return lines
 
 
-def failure(what: str, days: Mapping[str, str]) -> dg.Failure:
-    """The end of a step that could not do some days: what it could not, and for each of these days why."""
-    listed = "\n".join(f"{day}: {why}" for day, why in sorted(days.items()))
-    return dg.Failure(
-        f"{what}\n{listed}",
-        metadata={"days": table([{"day": d, "why": w} for d, w in days.items()])},
-        # a reason that people are told stays until one of them acts
-        allow_retries=False,
-    )
+def failure(what: str, days: Mapping[str, str], stores: Stores | None = None) -> dg.Failure:
+    """The end of a step that could not do some days: what it could not, why, what to do, and where to look.
+
+    Parameters
+    ----------
+    what
+        What it could not, as a sentence.
+    days
+        By day, why.
+    stores
+        Of the use case, for its command and its pages.
+    """
+    ordered = sorted(days.items())
+    listed = [f"{day}: {why}" for day, why in ordered[:MOST_FAILED]]
+    if more := len(ordered) - MOST_FAILED:
+        listed += [f"and {more} more days"] if more > 0 else []
+    shown: dict[str, Any] = {}
+    if ordered:
+        shown = {
+            "cause": words(f"{ordered[0][0]}: {ordered[0][1]}"),
+            **_what_to_do(ordered[0][0], ordered[-1][0], stores),
+        }
+    if len(ordered) > 1:
+        shown["days"] = table([{"day": d, "why": w} for d, w in ordered])
+    # a reason that people are told stays until one of them acts
+    return dg.Failure("\n".join([what, *listed]), metadata=shown, allow_retries=False)
+
+
+def stopped(error: MlopsError | str, use_case: str, command: str = "", **shown: Any) -> dg.Failure:
+    """The end of a step for a reason that a person can act on; tried again, it would fail for the same.
+
+    Parameters
+    ----------
+    error
+        The reason.
+    use_case
+        Name of the use case.
+    command
+        What to give again once it is mended; by default a look at how the use case stands.
+    shown
+        What else is shown.
+    """
+    given = command or f"mlops-assets status {use_case}"
+    metadata = {"cause": words(str(error)), "then": given, **shown}
+    return dg.Failure(str(error), metadata=metadata, allow_retries=False)
+
+
+def undelivered(stores: Stores, days: Sequence[str]) -> dg.Failure:
+    """The end of a step of days of which none came."""
+    name, said = stores.use_case.name, not_delivered(stores.source, days)
+    folder = dg.MetadataValue.path(str(stores.source.place(days[0])))
+    return stopped(said, name, f"mlops-assets run {name} --from {days[0]} --to {days[-1]}", folder=folder)
+
+
+def words(said: str) -> str:
+    """A text of an error as it was said, as plain text: that is shown without a click, whatever stands in it."""
+    return cut(said, LONGEST)
+
+
+def _what_to_do(first: str, last: str, stores: Stores | None) -> dict[str, Any]:
+    """The commands and the pages of days that failed."""
+    if stores is None:
+        return {}
+    name, span = stores.use_case.name, f"--from {first} --to {last}"
+    pages = stores.settings.api_pages
+    return {
+        "look": f"mlops-assets rejects {name} {span}",
+        "then": f"mlops-assets run {name} {span}",
+        "rejects": dg.MetadataValue.url(f"{pages}{rejects_address(name, first)}"),
+        "page of the day": dg.MetadataValue.url(f"{pages}/pages/{name}/days/{first}"),
+    }

@@ -4,15 +4,15 @@ import datetime as dt
 import logging
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
 
-from mlops_assets.components import showing
+from mlops_assets.components import showing, training_shown
+from mlops_assets.components.asked import PROMOTING, days_noted, note_days, schema
 from mlops_assets.components.changing import asked_by
-from mlops_assets.components.days import key
+from mlops_assets.components.days import key, materialize_all
 from mlops_assets.components.private import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -21,9 +21,7 @@ from mlops_assets.components.private import (
 )
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.about import About
-from mlops_assets.journey.model.changing import RETRO_TAG
-from mlops_assets.journey.model.version import Version
-from mlops_assets.journey.train.candidates import Fitted, fit_candidates
+from mlops_assets.journey.train.candidates import fit_candidates
 from mlops_assets.journey.train.choice import NO_RECIPE, Recipe, recipe_of
 from mlops_assets.journey.train.contest import hold_contest
 from mlops_assets.journey.train.evaluation import evaluate
@@ -31,14 +29,12 @@ from mlops_assets.journey.train.gate import decide
 from mlops_assets.journey.train.recipe import deciding
 from mlops_assets.journey.train.records import Evaluation, FittedCandidates, GatheredRows, MadeVersion
 from mlops_assets.journey.train.scores import Score
-from mlops_assets.journey.train.told import judging
-from mlops_assets.journey.train.training_set import TrainingSet, build_training_set
+from mlops_assets.journey.train.training_set import build_training_set
 from mlops_assets.journey.train.versions import make_version
 from mlops_assets.registering import Promotion, compare_with_champion, promote_if_passed, store_version
 from mlops_assets.storage.catalog import enrichment_table
 from mlops_assets.storage.places import work_folder
 from mlops_assets.use_case import UseCase
-from mlops_assets.views import card
 from mlops_assets.work.engines import Engines
 from mlops_assets.workspace import Stores, Workspace
 
@@ -70,11 +66,11 @@ def _run_of(context: dg.AssetExecutionContext, use_case: UseCase) -> str:
     """The run that trains; it is of no day, for what is said of days must not change the champion besides."""
     if any(tag in context.run.tags for tag in DAYS_TAGS):
         name = use_case.name
-        raise dg.Failure(
+        raise showing.stopped(
             f"{name}: a run over days or a backfill trains nothing, for it would change the champion. To run days, "
             f"choose the assets of the group {name} alone, or `mlops-assets run {name} --from DAY --to DAY`; to train, "
             f"launch the job {name}_training.",
-            allow_retries=False,
+            name,
         )
     return context.run.run_id
 
@@ -96,13 +92,12 @@ def _upstream(use_case: UseCase, name: str) -> dg.AssetDep:
     return dg.AssetDep(key(use_case, name), partition_mapping=mapping)
 
 
-def _told(work: Callable[[], T]) -> T:
-    """Do work whose errors are meant for people: they fail the step with their message alone."""
+def _told(use_case: UseCase, work: Callable[[], T]) -> T:
+    """Do work whose errors are meant for people: they fail the step with their message, and what to do then."""
     try:
         return work()
     except MlopsError as error:
-        # tried again, it would fail for the same reason
-        raise dg.Failure(str(error), allow_retries=False) from None
+        raise showing.stopped(error, use_case.name, f"mlops-assets run {use_case.name} --train") from None
 
 
 def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
@@ -110,48 +105,36 @@ def _training_set(use_case: UseCase) -> dg.AssetsDefinition:
         **_common(
             use_case, "training_set", "rows", {"duckdb"}, "feedback", *map(enrichment_table, use_case.enrichments)
         ),
+        config_schema=schema(PROMOTING),
         description=(
             "The labelled rows of the window, without duplicates, in one split for all candidates; rows to learn from "
-            "take the labels that people gave them."
+            "take the labels that people gave them.\n\n"
+            + materialize_all(
+                use_case,
+                training_group(use_case),
+                "trains: rows that are published already become candidates, a version, and, if the gate agrees, the "
+                "champion that predicts from then on. It reads no new files and predicts nothing",
+            )
         ),
     )
     def training_set(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> dg.MaterializeResult[None]:
         run, stores = _run_of(context, use_case), workspace.of(use_case)
+        note_days(context, use_case)  # said at once: what was written wrong is not found out at the end of a training
         made = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        data = _told(lambda: build_training_set(use_case, stores.lake))
+        data = _told(use_case, lambda: build_training_set(use_case, stores.lake))
         stores.runs.write(run, GatheredRows(data, made, deciding(use_case)))
         counts = "%s: %d labelled rows, %d held out, %d corrected by people"
         log.info(counts, use_case.name, data.rows, data.held_out, data.corrected)
         if data.left_out:
             log.warning("%s: %s", use_case.name, data.left_out)
         # the fingerprint is the data version: the same rows do not make what follows stale
-        return dg.MaterializeResult(metadata=_shown_set(use_case, data), data_version=dg.DataVersion(data.fingerprint))
+        return dg.MaterializeResult(
+            metadata=training_shown.training_set(use_case, data), data_version=dg.DataVersion(data.fingerprint)
+        )
 
     return training_set
-
-
-def _shown_set(use_case: UseCase, data: TrainingSet) -> dict[str, Any]:
-    """A training set for the UI."""
-    features = [{"column": name, "is": _kind(use_case, name, text=text)} for name, text in data.features.items()]
-    origins = [asdict(one) for one in data.origins]
-    in_words = {
-        "origins": showing.table(origins) if origins else "none: folds choose, and one held-out part tests",
-        "days": " to ".join(data.days),
-        "classes": ", ".join(data.classes) or "numbers",
-        "features": showing.table(features),
-        "dagster/row_count": data.rows,
-    }
-    plain = {name: value for name, value in asdict(data).items() if name not in in_words}
-    return {**plain, **in_words}
-
-
-def _kind(use_case: UseCase, name: str, *, text: bool) -> str:
-    """What a column of the model is."""
-    if name in use_case.training.texts:
-        return "text"
-    return "category" if text else "number"
 
 
 def _candidates(use_case: UseCase) -> dg.AssetsDefinition:
@@ -164,26 +147,16 @@ def _candidates(use_case: UseCase) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         run, runs = _run_of(context, use_case), workspace.of(use_case).runs
         data = runs.read(run, GatheredRows).training_set
-        fitted = _told(lambda: fit_candidates(use_case, data, runs.folder(run) / "candidates", log.info))
+        fitted = _told(use_case, lambda: fit_candidates(use_case, data, runs.folder(run) / "candidates", log.info))
         runs.write(run, FittedCandidates(data, tuple(fitted)))
         tracked: dict[str, Any] = {"training_set": data.fingerprint, "rows": data.rows, "held_out": data.held_out}
         mlflow.log_params({"use_case": use_case.name, **tracked, "days": " to ".join(data.days)})
-        lines = [_shown_candidate(use_case, candidate) for candidate in fitted]
+        lines = [training_shown.candidate(use_case, candidate) for candidate in fitted]
         if any(candidate.failed for candidate in fitted):
             lines = [{**line, "error": candidate.failed} for line, candidate in zip(lines, fitted, strict=True)]
         return dg.MaterializeResult(metadata={"candidates": showing.table(lines), **tracked})
 
     return candidates
-
-
-def _shown_candidate(use_case: UseCase, candidate: Fitted) -> dict[str, Any]:
-    return {
-        "candidate": candidate.name,
-        "class": use_case.training.candidates[candidate.name].use,
-        "parameters": candidate.parameters,
-        "fit seconds": candidate.fit_seconds,
-        "bytes": candidate.size,
-    }
 
 
 def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
@@ -203,7 +176,7 @@ def _evaluation(use_case: UseCase) -> dg.AssetsDefinition:
         evaluation = _judge(stores, fitted)
         stores.runs.write(run, evaluation)
         _track(mlflow, evaluation)
-        return dg.MaterializeResult(metadata=_shown_evaluation(use_case, evaluation))
+        return dg.MaterializeResult(metadata=training_shown.judged(use_case, evaluation))
 
     return evaluation
 
@@ -213,8 +186,10 @@ def _judge(stores: Stores, fitted: FittedCandidates) -> Evaluation:
     use_case, data = stores.use_case, fitted.training_set
     # counted before the champion is read: one that comes in between is noticed when the new one shall replace it
     seen = len(stores.history.changes())
-    judged = _told(lambda: evaluate(use_case, data, fitted.candidates, _recipe_of_champion(stores), log.info))
-    contest = _told(lambda: hold_contest(use_case, stores.registry, stores.lake, data, judged.tested, data.fingerprint))
+    judged = _told(use_case, lambda: evaluate(use_case, data, fitted.candidates, _recipe_of_champion(stores), log.info))
+    contest = _told(
+        use_case, lambda: hold_contest(use_case, stores.registry, stores.lake, data, judged.tested, data.fingerprint)
+    )
     verdict = decide(use_case.training, use_case.scale, judged.scores, judged.choice, contest)
     return Evaluation(data, fitted.candidates, tuple(judged.scores), verdict, contest, seen, judged.choice)
 
@@ -226,29 +201,6 @@ def _recipe_of_champion(stores: Stores) -> Recipe:
     except MlopsError as error:
         log.warning("%s: the champion's recipe is not known: %s", stores.use_case.name, error)
         return NO_RECIPE
-
-
-def _shown_evaluation(use_case: UseCase, evaluation: Evaluation) -> dict[str, Any]:
-    metric, baseline = use_case.training.metric, evaluation.score(use_case.training.baseline)
-    assert baseline is not None, "the baseline is a candidate"  # noqa: S101 - the configuration is checked for it
-    best = evaluation.score(evaluation.best or "") or evaluation.scores[0]
-    told = judging(use_case, evaluation.training_set, best, evaluation.choice)
-    beside = {"beside_champion": showing.contest(evaluation.contest)} if evaluation.contest else {}
-    return {
-        "verdict": showing.verdict(evaluation.verdict),
-        "leaderboard": showing.leaderboard(evaluation.scores, metric),
-        "tested": showing.judging(told, best, baseline.metrics, evaluation.training_set.held_out),
-        **beside,
-        **({"classes": showing.classes(best), "confusion": showing.confusion(best)} if best.classes else {}),
-        "calibration" if best.classes else "predicted_and_true": showing.calibration(best),
-        **_figure("baseline", baseline.metrics.get(metric)),
-        **_figure(metric, best.metrics.get(metric)),
-    }
-
-
-def _figure(name: str, value: float | None) -> dict[str, float]:
-    """A figure for the chart of the asset; nothing where there is none, such as of a candidate that was not tested."""
-    return {} if value is None else {name: value}
 
 
 def _track(mlflow: Any, evaluation: Evaluation) -> None:
@@ -308,12 +260,12 @@ def _model_version(use_case: UseCase) -> dg.AssetsDefinition:
         with work_folder(folder, stores.settings.home) as work:
             about = _make(stores, evaluation, evaluation.best, engines, work)
             tracked = mlflow.active_run().info.run_id
-            version = _told(lambda: store_version(stores, tracked, work, about))
+            version = _told(use_case, lambda: store_version(stores, tracked, work, about))
         waits = evaluation.verdict.waits
         stores.runs.write(run, MadeVersion(version.version, about.passed, about.reason, evaluation.seen, waits))
         log.info("%s: version %d: %s", use_case.name, version.version, about.reason)
         yield dg.MaterializeResult(
-            metadata=_shown_version(about, version), data_version=dg.DataVersion(version.serving_sha256)
+            metadata=training_shown.version(stores, about, version), data_version=dg.DataVersion(version.serving_sha256)
         )
 
     return model_version
@@ -327,24 +279,10 @@ def _make(stores: Stores, evaluation: Evaluation, name: str, engines: Engines, f
     fitted = next(candidate for candidate in evaluation.candidates if candidate.name == name)
     log.info("%s: making a version of %s", use_case.name, name)
     data, verdict, choice = evaluation.training_set, evaluation.verdict, evaluation.choice
-    about = _told(lambda: make_version(use_case, data, fitted, score, verdict, folder, choice=choice))
+    about = _told(use_case, lambda: make_version(use_case, data, fitted, score, verdict, folder, choice=choice))
     if use_case.training.gate.changes is not None or use_case.retraining.starts:
-        about, _ = _told(lambda: compare_with_champion(stores, folder, about, engines.of(use_case)))
+        about, _ = _told(use_case, lambda: compare_with_champion(stores, folder, about, engines.of(use_case)))
     return about
-
-
-def _shown_version(about: About, version: Version) -> dict[str, Any]:
-    return {
-        "version": version.version,
-        "passed": about.passed,
-        "reason": about.reason,
-        "candidate": about.candidate,
-        **about.metrics,
-        "card": dg.MetadataValue.md(card.render(about, version.version)),
-        "pages": dg.MetadataValue.path(str(version.folder)),
-        "serving_sha256": version.serving_sha256,
-        "training_set": about.training_set,
-    }
 
 
 def _champion(use_case: UseCase) -> dg.AssetsDefinition:
@@ -356,7 +294,8 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
     def champion(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[Any]:
         run, stores = _run_of(context, use_case), workspace.of(use_case)
         who, made = asked_by(context.run), stores.runs.read(run, MadeVersion)
-        done = _told(lambda: promote_if_passed(stores, made, who, made.reason, context.run.tags.get(RETRO_TAG, "")))
+        days = days_noted(context)
+        done = _told(use_case, lambda: promote_if_passed(stores, made, who, made.reason, days))
         if done.champion is None:
             reason = _why_it_stays(use_case, made, done)
             log.warning("%s: no new champion: %s", use_case.name, reason)
@@ -365,10 +304,12 @@ def _champion(use_case: UseCase) -> dg.AssetsDefinition:
         version = done.champion
         yield dg.MaterializeResult(
             metadata={
+                "reason": made.reason,
                 "version": version.version,
                 "candidate": version.about.candidate,
+                **training_shown.versions(stores),
                 **version.about.metrics,
-                "reason": made.reason,
+                **training_shown.links(stores, version.version),
                 "serving_sha256": version.serving_sha256,
                 "training_set": version.about.training_set,
                 "history": showing.history(stores.history.changes()),

@@ -10,9 +10,10 @@ from typing import Any
 import requests
 
 from mlops_assets.errors import MlopsError
+from mlops_assets.settings import CODE_LOCATION
 
-LOCATION, REPOSITORY = "mlops_assets", "__repository__"
-"""The names of the code location and of what it holds, as in `workspace.yaml`."""
+REPOSITORY = "__repository__"
+"""The name of what our code location holds."""
 
 CONNECTING, ANSWERING, LAUNCHING = 3, 10, 30
 """Seconds after which the webserver does not answer: people wait for it. Launching a run takes it a few."""
@@ -109,7 +110,7 @@ class Dagster:
         NotLaunched
             If Dagster does not take it, or is silent for so long that nobody knows.
         """
-        selector = {"repositoryName": REPOSITORY, "repositoryLocationName": LOCATION, "jobName": job}
+        selector = {"repositoryName": REPOSITORY, "repositoryLocationName": CODE_LOCATION, "jobName": job}
         told = [{"key": key, "value": value} for key, value in tags.items()]
         params = {"selector": selector, "runConfigData": config or {}, "executionMetadata": {"tags": told}}
         try:

@@ -49,6 +49,7 @@ def run_demo(workspace: Workspace) -> Iterator[str]:
         for stores in every:
             days = _days(stores.use_case, now)
             running.run_use_case(definitions, instance, stores.use_case, (days[0], days[-1]), train=True)
+            running.take_stock(definitions, instance, stores.use_case)
     for stores in every:
         days = _days(stores.use_case, now)
         yield f"\n{render(collect(stores), (days[0], days[-1]))}"

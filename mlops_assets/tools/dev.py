@@ -13,20 +13,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import Thread
+from urllib.request import Request, urlopen
 
 from mlops_assets.errors import UsageError, cannot_be_used
 from mlops_assets.serving.entrance.guard import hosts_from_environment
 from mlops_assets.serving.entrance.listening import address, check_address, listen
-from mlops_assets.settings import Settings
+from mlops_assets.settings import CODE_LOCATION, Settings
 from mlops_assets.tools.keeping import SLICE, Service, end_all, ended_by_signals, look_after
 from mlops_assets.tools.processes import Process
 
 LOCK = "dev.lock"
 """File of Dagster's home that a running `dev` holds; it says which process that is, and where its pages are."""
+RELOAD = "mutation($location: String!) { reloadRepositoryLocation(repositoryLocationName: $location) { __typename } }"
 WITHIN = 5.0
 """Seconds that they have to end by themselves."""
+LOADING = 120.0
+"""Seconds that the code location has to be loaded again."""
 LOOPBACK = "127.0.0.1"
 
 
@@ -96,11 +101,13 @@ def make_storage(settings: Settings) -> None:
             instance.get_runs(limit=1)
 
 
-def run(host: str, port: int, api_port: int, log_level: str, tell: Callable[[str], None]) -> None:
+def run(settings: Settings, host: str, port: int, api_port: int, log_level: str, tell: Callable[[str], None]) -> None:
     """Start all, and start again what ends, until a signal ends it.
 
     Parameters
     ----------
+    settings
+        Where things are.
     host, port
         Where the pages are.
     api_port
@@ -132,8 +139,20 @@ def run(host: str, port: int, api_port: int, log_level: str, tell: Callable[[str
                 waiting = []
             for service in running:
                 look_after(service, tell)
+            if settings.wanted_reload.exists():
+                settings.wanted_reload.unlink(missing_ok=True)
+                Thread(target=_load_again, args=(address(_reached_at(host), port),), daemon=True).start()
             time.sleep(SLICE)
         tell("Ending.")
+
+
+def _load_again(pages: str) -> None:
+    """Have Dagster load the code location again, as *Reload* in its pages does; what runs there goes on."""
+    asked = json.dumps({"query": RELOAD, "variables": {"location": CODE_LOCATION}}).encode()
+    request = Request(f"{pages}/graphql", asked, {"Content-Type": "application/json"})  # noqa: S310 - it is of our own pages
+    # pages that are starting have it loaded just now; and whoever wants it asks again in a minute
+    with suppress(OSError), urlopen(request, timeout=LOADING):  # noqa: S310
+        pass
 
 
 def _answers(path: Path) -> bool:
@@ -146,12 +165,12 @@ def _services(code: Path, host: str, port: int, api_port: int, log_level: str) -
     """What runs, the code server first: it listens on a socket in a folder where nobody else can reach it."""
     folder = code.parent
     workspace = folder / "workspace.yaml"
-    location = {"location_name": "mlops_assets", "socket": str(code)}
+    location = {"location_name": CODE_LOCATION, "socket": str(code)}
     workspace.write_text(json.dumps({"load_from": [{"grpc_server": location}]}), encoding="utf-8")  # JSON is YAML
     commands: Mapping[str, tuple[str, ...]] = {
         "The code server": (
             *("dagster", "code-server", "start", "--module-name", "mlops_assets.definitions"),
-            *("--location-name", "mlops_assets", "--socket", str(code), "--log-level", "warning"),
+            *("--location-name", CODE_LOCATION, "--socket", str(code), "--log-level", "warning"),
             *("--working-directory", str(folder)),
         ),
         "The webserver": (
@@ -167,6 +186,8 @@ def _services(code: Path, host: str, port: int, api_port: int, log_level: str) -
     environment["DAGSTER_IS_DEV_CLI"] = "1"
     # the API asks this webserver for runs, on whatever port it is
     environment["MLOPS_DAGSTER_URL"] = os.environ.get("MLOPS_DAGSTER_URL") or address(_reached_at(host), port)
+    # and Dagster's pages have links to those of the API
+    environment["MLOPS_API_PAGES"] = os.environ.get("MLOPS_API_PAGES") or address(LOOPBACK, api_port)
     return [
         Service(
             name,

@@ -48,6 +48,9 @@ class Scale(Strict):
         "local", description="What runs the shards; `MLOPS_ENGINE` overrules it. `auto` is the cheapest in time."
     )
     ranges: int = Field(4, gt=0, le=100, description="Dagster runs that a step is spread over by the engine `runs`.")
+    days_a_run: int = Field(
+        0, ge=0, description="Days, hours or weeks that a run of a backfill does at most; 0 is all in one."
+    )
     client: Client = Field(default_factory=Subprocess, description="Where the job of the engine `pipes` is started.")
 
 
@@ -253,6 +256,9 @@ class UseCase(Attributes):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name of the folder.")
     features_sql: str = Field(description="Text of features.sql.")
     folder: Path | None = Field(None, exclude=True, description="The folder; no part of a version's recipe.")
+    drawn_from: str | None = Field(
+        None, exclude=True, description="The first period of Dagster's pages, if not that of `start`."
+    )
     written: Mapping[str, Any] = Field(
         default_factory=dict, exclude=True, repr=False, description="The attributes before the environment filled them."
     )
@@ -296,7 +302,9 @@ class UseCase(Attributes):
 
     def recipe(self) -> dict[str, Any]:
         """The whole configuration as it is stored: by the keys of a `defs.yaml`, references as they stand there."""
-        return dict(as_written(self.model_dump(mode="json", by_alias=True), self.written))
+        written = dict(as_written(self.model_dump(mode="json", by_alias=True), self.written))
+        # how days are cut into runs makes no version, and is in none of those of before
+        return {**written, "scale": {name: part for name, part in written["scale"].items() if name != "days_a_run"}}
 
     def at(self, *keys: str) -> Any:
         """What is written at some keys, such as the parameters of a target; an empty mapping where it is nothing."""

@@ -20,7 +20,7 @@ from mlops_assets.work.printable import LONGEST, cut, printable, printable_lines
 from mlops_assets.work.spreadsheets import marked_reader
 
 if TYPE_CHECKING:
-    from mlops_assets.storage.tables import Table
+    from mlops_assets.storage.tables import Published, Table
 
 
 def write(
@@ -67,6 +67,14 @@ def joined(
     schema = table.read(days[:1], columns).schema
     batches = (batch for day in days for each in (table, *others) for batch in each.read([day], columns))
     return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+def joined_then(
+    each: Sequence[tuple[Table[Any], Published[Any]]], day: str, columns: Sequence[str]
+) -> pa.RecordBatchReader:
+    """Read a day of tables of the same columns as each was published once, one behind the other."""
+    readers = [table.read_publication(day, then, columns) for table, then in each]
+    return pa.RecordBatchReader.from_batches(readers[0].schema, (batch for reader in readers for batch in reader))
 
 
 @contextmanager

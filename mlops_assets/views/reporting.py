@@ -132,7 +132,7 @@ class PipesReport(Report):
                 check_name=check.name,
                 passed=check.passed,
                 severity="WARN" if check.warns else "ERROR",
-                metadata={"found": check.found, "do": check.advice},
+                metadata={**check.numbers, "found": check.found, "do": check.advice},
                 asset_key=f"{self._use_case}/{asset}",
             )
 

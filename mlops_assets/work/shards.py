@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mlops_assets.use_case import UseCase
 
 Task = TypeVar("Task")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 log = logging.getLogger("mlops_assets.daily")
 
@@ -136,6 +138,14 @@ class Engine(Protocol):
 
     def map(self, function: Callable[[Task], Report], tasks: Sequence[Task]) -> Iterator[Report]:
         """Reports in the order in which shards finish; function, tasks and reports can be pickled."""
+        ...
+
+
+class Spread(Protocol):
+    """Has work that is no shard done by this process and, beside it, by others of this machine."""
+
+    def __call__(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """What a function makes of each item, in any order; function, items and results can be pickled."""
         ...
 
 

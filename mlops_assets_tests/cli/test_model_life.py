@@ -405,6 +405,10 @@ def test_past_days_are_scored_by_the_champion_of_then_or_of_now_and_each_day_say
     # what was replaced stays readable, and comes back exactly
     then = dt.datetime.fromtimestamp(days[DAYS[0]][-2].time / 1000, dt.UTC)
     assert predictions(shop, DAYS[0], "--as-published-on", then.isoformat()) == as_of[0]
+    differs = ("diff", "visits", "--day", DAYS[0], "--as-published-on")
+    assert json.loads(shop(*differs, then.isoformat(), "--format", "json").out)["days"][0]["before"] == 1
+    assert "it is published as it was then" in shop(*differs, LATER).err
+    assert "give it without --candidate and --against" in shop(*differs, LATER, "--candidate", "2").err
     done = shop("restore", "visits", "--day", DAYS[0], "--as-published-on", then.isoformat())
     first, judged = done.out.splitlines()
     assert first == "120 predictions of 2026-01-01 by version 1 are published again."

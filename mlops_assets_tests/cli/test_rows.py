@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.storage.catalog import Lake
 from mlops_assets_tests.helpers.homes import give_stores
 from mlops_assets_tests.helpers.shop import Shop
 from mlops_assets_tests.helpers.visits import VISITS, place_visits
@@ -24,7 +25,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     place_visits(folder / "use_cases", VISITS + "  source: {keep: versions}\n")
     shop = Shop(folder / "home")
     give_stores(shop.home, "mlflow", "dagster")
-    for rows in ("ann,10,web,yes\nbob,20,shop,no\n", "ann,99,web,yes\n"):
+    for rows in ("ann,10,web,yes\nbob,20,shop,no\ncat,many,web,no\n", "ann,99,web,yes\n"):
         put(shop, rows)
         done = shop("run", "visits", "--from", DAY, "--to", DAY)
         assert done.code == 0, done.err
@@ -55,6 +56,17 @@ def test_a_day_is_read_as_it_was_and_run_again_from_the_files_of_then(shop: Shop
     assert minutes(shop) == ["10", "20"]
     assert shop(*run).code == 0
     assert minutes(shop) == ["99"], "an ordinary run reads what lies there"
+
+
+def test_what_was_refused_then_is_read(shop: Shop) -> None:
+    listed = [one.version for one in Lake(shop.home / "lake", "visits").rejects.publications()[DAY]][:2]
+    refused = ("rejects", "visits", "--day", DAY, "--format", "json")
+    for moment, lines in ((listed[0], [3]), (listed[1], []), ("2100-01-01", [])):
+        done = shop(*refused, "--as-published-on", str(moment))
+        assert done.code == 0, done.err
+        assert [one["line"] for one in json.loads(done.out)] == lines
+    done = shop(*refused, "--as-published-on", "2020-01-01")
+    assert "rejects of 2026-01-01 were not there on 2020-01-01" in done.err
 
 
 def test_what_there_is_not_is_told(shop: Shop) -> None:

@@ -165,6 +165,29 @@ def test_predictions_show_the_model_that_made_them_and_how_often_it_said_what(th
 # -- checks -------------------------------------------------------------------------------------------------------------
 
 
+def test_a_check_has_a_result_of_every_day_with_numbers_that_are_drawn(three_days: Stage) -> None:
+    by_day = three_days.checks_by_day("rows", "reject_rate")
+    assert [*by_day] == [*DAYS]
+    assert {day: found.metadata["threshold"].value for day, found in by_day.items()} == dict.fromkeys(DAYS, 0.05)
+    shares = {day: found.metadata["share"].value for day, found in by_day.items()}
+    assert (shares[FIRST], shares[DIRTY] > 0, shares[LAST]) == (0, True, 0)
+    assert by_day[DIRTY].description == f"{DIRTY}: {shares[DIRTY]:.2%} of lines rejected, allowed 5.00%."
+    # a result that does not name what it looked at is not shown as that of its day
+    check = dg.AssetCheckKey(dg.AssetKey(["transactions", "rows"]), "reject_rate")
+    known = three_days.instance.event_log_storage.get_asset_check_partition_info([check])
+    assert {one.partition_key for one in known if one.is_current} >= {*DAYS}
+
+
+def test_a_day_shows_what_came_out_first_and_no_zeros(three_days: Stage) -> None:
+    shown = three_days.metadata("predictions", FIRST)
+    assert [*shown][:4] == ["came_out", "mean_probability", "by_prediction", "picture"]
+    assert shown["came_out"] == f"{len(three_days.published('predictions', FIRST))} predictions by version 1, linear"
+    assert 0 < shown["mean_probability"] <= 1
+    assert shown["picture"].startswith("![the answers of")
+    assert not [name for name, value in shown.items() if value == 0 and not isinstance(value, bool)]
+    assert three_days.metadata("model_input", FIRST)["dagster/row_count"] == shown["dagster/row_count"]
+
+
 @pytest.mark.parametrize(
     ("asset", "check"),
     [
@@ -180,7 +203,8 @@ def test_predictions_show_the_model_that_made_them_and_how_often_it_said_what(th
 )
 def test_a_check_that_holds_says_on_how_many_days_and_what_it_found(three_days: Stage, asset: str, check: str) -> None:
     found = three_days.check(asset, check)
-    assert (found.passed, found.description) == (True, "holds on 3 days")
+    assert found.passed
+    assert found.description.startswith("Holds on all 3 days.")
     assert all(day in found.metadata["days"].value for day in DAYS)
 
 
@@ -264,6 +288,36 @@ def test_a_day_with_too_many_rejects_is_red_with_the_reason_and_what_to_do(bad_d
         assert "look at `mlops-assets rejects`, mend or remove the files, run the day again" in line
 
 
+def test_a_failure_shows_its_cause_the_commands_and_the_rejects_and_no_code(bad_days: Failed) -> None:
+    stage = bad_days.stage
+    (run,) = stage.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]), limit=1)
+    (entry,) = stage.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    failed = entry.get_dagster_event().step_failure_data
+    # some days of the run are good, so it is the last step that is red
+    assert entry.step_key == "transactions__predictions"
+    assert failed.error.stack == []
+    assert failed.user_failure_data.description.startswith("not published: ")
+    shown = {name: value.value for name, value in failed.user_failure_data.metadata.items()}
+    assert [*shown] == ["cause", "look", "then", "rejects", "page of the day", "days"]
+    assert shown["cause"].startswith(f"{DIRTY}: reject_rate: ")
+    assert shown["look"] == f"mlops-assets rejects transactions --from {DIRTY} --to {NEW_BAD}"
+    assert shown["then"] == f"mlops-assets run transactions --from {DIRTY} --to {NEW_BAD}"
+    assert shown["rejects"] == f"http://127.0.0.1:8000/pages/transactions/data/rejects?day={DIRTY}"
+
+
+def test_where_no_day_of_a_run_can_be_scored_it_is_the_step_of_the_rows_that_is_red(
+    bad_days: Failed, tmp_path: Path
+) -> None:
+    with bad_days.stage.copy(tmp_path / "home") as stage:
+        with pytest.raises(running.RunFailed, match=f"the rows of {NEW_BAD} cannot be scored"):
+            stage.run(NEW_BAD)
+        (run,) = stage.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]), limit=1)
+        red = stage.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        assert [entry.step_key for entry in red] == ["transactions__rows"]
+        # what was read stands, so that its rejects can be looked at
+        assert stage.published("rejects", NEW_BAD)
+
+
 def test_good_days_are_not_blamed(bad_days: Failed) -> None:
     assert not any(line.startswith((FIRST, LAST)) for line in bad_days.said.splitlines())
 
@@ -305,7 +359,10 @@ def test_only_the_good_days_of_the_same_range_are_marked_as_predicted(bad_days: 
 
 def test_the_check_that_failed_names_the_days_and_the_others_hold(bad_days: Failed) -> None:
     failed = bad_days.stage.check("rows", "reject_rate")
-    assert (failed.passed, failed.description) == (False, f"failed on {DIRTY}, {NEW_BAD}")
+    assert not failed.passed
+    assert failed.description.startswith(f"{DIRTY} fails: ")
+    assert "of lines rejected, allowed 5.00%. Do: look at `mlops-assets rejects`" in failed.description
+    assert failed.description.endswith(f"The same check fails on {NEW_BAD}.")
     assert "mend or remove the files" in failed.metadata["days"].value
     for name in ("accounting_adds_up", "day_is_not_empty", "quarantine_rate"):
         assert bad_days.stage.check("rows", name).passed
@@ -365,7 +422,7 @@ def test_a_day_that_was_never_delivered_makes_its_check_warn_and_no_other(stage:
     stage.run(LAST, "2026-01-07")
     for asset, name in (("raw_files", "every_day_delivered"), ("rows", "day_is_not_empty")):
         found = stage.check(asset, name)
-        assert (found.passed, found.description) == (False, "failed on 2026-01-04 to 2026-01-06"), name
+        assert (found.passed, found.description[:31]) == (False, "2026-01-04 to 2026-01-06 fails:"), name
         assert found.severity is dg.AssetCheckSeverity.WARN, name
     for name in ("accounting_adds_up", "reject_rate", "quarantine_rate"):
         assert stage.check("rows", name).passed, name
@@ -434,7 +491,7 @@ def test_a_day_that_was_never_delivered_fails_alone_and_names_the_folder(stage: 
         stage.run("2026-01-04")
     assert "2026-01-04" not in stage.table("rows").days()
     found = stage.check("raw_files", "every_day_delivered")
-    assert (found.description, found.severity) == ("failed on 2026-01-04", dg.AssetCheckSeverity.ERROR)
+    assert (found.description[:17], found.severity) == ("2026-01-04 fails:", dg.AssetCheckSeverity.ERROR)
 
 
 # -- without a champion -------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import subprocess
 import sys
@@ -28,7 +29,8 @@ JOURNEY = {
     "evaluation": ["candidates"],
     "model_version": ["evaluation"],
     "champion": ["model_version"],
-    "predictions": ["champion", "features", "rows"],
+    "model_input": ["features", "rows"],
+    "predictions": ["champion", "features", "model_input", "rows"],
     "drift": ["predictions"],
     "audit_sample": ["predictions"],
     "feedback": ["rows"],
@@ -44,7 +46,8 @@ KINDS = ("daily", "range", "training", "watch", "monitoring", "promote", "rollba
 
 WITHOUT_FEATURES = {
     **{name: before for name, before in JOURNEY.items() if name != "features"},
-    "predictions": ["champion", "rows"],
+    "model_input": ["rows"],
+    "predictions": ["champion", "model_input", "rows"],
 }
 """Where a row stands for itself, there is nothing to aggregate over a file."""
 
@@ -53,7 +56,8 @@ WITH_CALENDAR = {
     "enrichment_calendar": ["rows"],
     "features": ["enrichment_calendar", "rows"],
     "training_set": ["enrichment_calendar", "feedback", "rows"],
-    "predictions": ["champion", "enrichment_calendar", "features", "rows"],
+    "model_input": ["enrichment_calendar", "features", "rows"],
+    "predictions": ["champion", "enrichment_calendar", "features", "model_input", "rows"],
 }
 
 JOURNEYS = {
@@ -189,9 +193,57 @@ def test_every_asset_has_a_description_an_owner_a_group_and_kinds(graph: dg.Asse
         asset = graph.get(key)
         assert asset.description, key
         assert asset.owners == owners[key.path[0]], key
-        trains = key.path[1] in TRAINING
-        assert asset.group_name == (f"{key.path[0]}_training" if trains else key.path[0]), key
+        apart = {**dict.fromkeys(TRAINING, "_training"), **dict.fromkeys(MONITORING, "_monitoring")}
+        assert asset.group_name == key.path[0] + apart.get(key.path[1], ""), key
         assert asset.kinds, key
+
+
+@pytest.mark.parametrize(
+    ("group", "asset", "does"),
+    [
+        ("transactions", "raw_files", "asks for days and does them in one run"),
+        ("transactions_training", "training_set", "trains: rows that are published already"),
+        ("transactions_monitoring", "feedback", "takes in corrections"),
+    ],
+)
+def test_the_first_asset_of_a_group_says_what_materialize_all_does(
+    graph: dg.AssetGraph, group: str, asset: str, does: str
+) -> None:
+    """Dagster's groups have no description of their own."""
+    said = graph.get(dg.AssetKey(["transactions", asset])).description or ""
+    assert f"*Materialize all* of the group `{group}` {does}" in said
+
+
+def test_whatever_runs_by_itself_says_what_it_does(definitions: dg.Definitions) -> None:
+    repository = definitions.get_repository_def()
+    for one in (*repository.schedule_defs, *repository.sensor_defs):
+        assert one.description, one.name
+    for job in definitions.resolve_all_job_defs():
+        assert job.name.startswith("__") or job.description, job.name
+
+
+@pytest.mark.parametrize(
+    ("asset", "keys"),
+    [
+        ("raw_files", {"files_as_published_on": ""}),
+        ("enrichment_calendar", {"again": False}),
+        ("predictions", {"version": "current", "accept_drift": ""}),
+        ("training_set", {"score_days": ""}),
+    ],
+)
+def test_the_launchpad_asks_with_words_and_defaults(
+    graph: dg.AssetGraph, definitions: dg.Definitions, asset: str, keys: dict[str, object]
+) -> None:
+    (made,) = (one for one in definitions.assets or () if _makes(one, asset))
+    fields = made.op.config_schema.as_field().config_type.fields
+    assert {name: field.default_value for name, field in fields.items()} == keys
+    assert all(field.description for field in fields.values())
+
+
+def _makes(one: object, asset: str) -> bool:
+    return (
+        isinstance(one, dg.AssetsDefinition) and dg.AssetKey(["transactions", asset]) in one.keys and one.is_executable
+    )
 
 
 def test_rows_show_the_contract_of_the_files(graph: dg.AssetGraph) -> None:
@@ -216,7 +268,8 @@ def test_the_daily_assets_share_one_partition_a_day_and_backfill_in_one_run(
     assert {asset.backfill_policy for asset in assets} == {dg.BackfillPolicy.single_run()}
     (days,) = {asset.partitions_def for asset in assets}
     assert isinstance(days, dg.DailyPartitionsDefinition)
-    assert days.get_first_partition_key() == "2019-01-01"
+    recent = dt.date.fromisoformat(str(days.get_first_partition_key()))
+    assert (dt.datetime.now(dt.UTC).date() - recent).days < 8, "nothing lies there: no grey years, see `test_beginning`"
 
 
 @pytest.mark.parametrize("use_case", USE_CASES)

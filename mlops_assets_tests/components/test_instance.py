@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
+from dagster._cli.utils import TMP_DAGSTER_HOME_PREFIX, get_possibly_temporary_instance_for_cli
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher.base import WorkerStatus
@@ -20,12 +26,16 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._grpc.server import GrpcServerProcess
 
 from mlops_assets import launcher
+from mlops_assets.components.executing import at_work
+from mlops_assets.components.home import TEMPORARY, HomeInstance
 from mlops_assets.components.retro import CHANGE_TAG
 from mlops_assets.launcher import WatchfulRunLauncher
 from mlops_assets.settings import PACKAGE
+from mlops_assets.work.presence import present
 
 LAPTOP, STACK = PACKAGE.parent / "dagster.yaml", PACKAGE.parent / "deploy" / "dagster.yaml"
 ONLY_ON_THE_STACK = {"storage", "compute_logs"}
+ONLY_ON_THE_LAPTOP = {"instance_class"}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -36,7 +46,8 @@ def read(path: Path) -> dict[str, Any]:
 def test_the_two_worlds_differ_in_their_storage_alone() -> None:
     laptop, stack = read(LAPTOP), read(STACK)
     assert set(stack) - set(laptop) == ONLY_ON_THE_STACK
-    assert {key: value for key, value in stack.items() if key not in ONLY_ON_THE_STACK} == laptop
+    shared = {key: value for key, value in laptop.items() if key not in ONLY_ON_THE_LAPTOP}
+    assert {key: value for key, value in stack.items() if key not in ONLY_ON_THE_STACK} == shared
 
 
 @pytest.fixture
@@ -123,9 +134,67 @@ def grpc_tag(**where: Any) -> dict[str, str]:
     return {GRPC_INFO_TAG: json.dumps({"host": "localhost", **where})}
 
 
-def test_a_run_of_the_command_line_is_left_alone(instance: dg.DagsterInstance) -> None:
+def test_a_run_that_nobody_here_has_seen_is_left_alone(instance: dg.DagsterInstance) -> None:
     run = started_run(instance, {})
     assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+
+
+HOLDER = """import signal, sys; from pathlib import Path; from mlops_assets.work.presence import present
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has it ignored
+with present(Path(sys.argv[1]), sys.argv[2]): print("there", flush=True); signal.pause()"""
+
+
+@contextmanager
+def process_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[subprocess.Popen[str]]:
+    """The process of a command that does a run."""
+    command = [sys.executable, "-c", HOLDER, str(at_work(instance)), run.run_id]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "there\n"
+        yield process
+        process.kill()
+
+
+def test_a_run_of_a_command_is_watched_by_the_file_that_its_process_holds(instance: dg.DagsterInstance) -> None:
+    """Also where the code server has forgotten it, which it does when it loads its code again."""
+    run = started_run(instance, grpc_tag(port=1))
+    with process_of(instance, run) as process:
+        assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+        process.kill()
+        process.wait()
+        health = instance.run_launcher.check_run_worker_health(run)
+    assert health.status == WorkerStatus.FAILED
+    assert "the process of the run is gone" in str(health.msg)
+    assert [*at_work(instance).iterdir()] == []
+
+
+def test_terminate_reaches_a_command_as_ctrl_c_does(instance: dg.DagsterInstance) -> None:
+    run = started_run(instance, {})
+    with process_of(instance, run) as process:
+        assert instance.run_launcher.terminate(run.run_id)
+        assert process.wait() == -signal.SIGINT
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.CANCELING  # type: ignore[union-attr]
+
+
+def test_a_run_whose_command_is_gone_is_canceled_at_once(instance: dg.DagsterInstance) -> None:
+    run = started_run(instance, {})
+    with process_of(instance, run) as process:
+        process.kill()
+        process.wait()
+    assert instance.run_launcher.terminate(run.run_id)
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.CANCELED  # type: ignore[union-attr]
+
+
+def test_a_process_elsewhere_is_not_signalled(instance: dg.DagsterInstance) -> None:
+    """Numbers of processes are those of a machine or container; somebody else may have that number here."""
+    run = started_run(instance, {})
+    with present(at_work(instance), run.run_id):
+        file = at_work(instance) / run.run_id
+        file.write_text(json.dumps({"host": "elsewhere", "process": os.getpid()}))
+        assert not instance.run_launcher.terminate(run.run_id)
+        for forged in ("", "{}", "[1]", '{"host": "' + socket.gethostname() + '", "process": -1}'):
+            file.write_text(forged)
+            assert not instance.run_launcher.terminate(run.run_id), forged
 
 
 def test_a_run_whose_code_server_does_not_know_it_is_given_up(instance: dg.DagsterInstance, server: Any) -> None:
@@ -144,3 +213,31 @@ def test_a_run_whose_code_server_is_starting_again_is_waited_for(
     health = instance.run_launcher.check_run_worker_health(run)
     assert health.status == WorkerStatus.FAILED
     assert "out of reach" in str(health.msg)
+
+
+# -- `dagster dev` in the checkout --------------------------------------------------------------------------------------
+
+
+def test_dagsters_own_dev_has_the_home_of_all_commands_and_keeps_nothing_beside_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
+    shutil.copy(LAPTOP, tmp_path / "dagster.yaml")
+    with get_possibly_temporary_instance_for_cli("dagster dev") as ours:
+        run = ours.create_run_for_job(nothing)
+        assert isinstance(ours, HomeInstance)
+        assert Path(ours.root_directory) == tmp_path / "home" / "dagster"
+        assert isinstance(ours.run_launcher, WatchfulRunLauncher)
+    assert {one.name for one in tmp_path.iterdir()} == {"home", "dagster.yaml"}
+    with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path / "home" / "dagster"))) as commands:
+        assert commands.has_run(run.run_id)
+
+
+def test_a_home_that_is_named_is_that_home(tmp_path: Path) -> None:
+    assert HomeInstance.config_defaults(str(tmp_path)) == InstanceRef.config_defaults(str(tmp_path))
+
+
+def test_dagsters_temporary_homes_are_called_so() -> None:
+    assert TMP_DAGSTER_HOME_PREFIX == TEMPORARY

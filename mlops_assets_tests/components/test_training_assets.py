@@ -99,7 +99,10 @@ def test_the_training_assets_are_a_group_of_their_own_without_days(trained: Stag
     groups = {key.path[-1]: graph.get(key).group_name for key in graph.get_all_asset_keys()}
     training = {name for name, group in groups.items() if group == "transactions_training"}
     assert training == {"training_set", "candidates", "evaluation", "model_version", "champion"}
-    assert {group for name, group in groups.items() if name not in training} == {"transactions"}
+    assert {group for name, group in groups.items() if name not in training} == {
+        "transactions",
+        "transactions_monitoring",
+    }
 
 
 # -- from rows to a champion --------------------------------------------------------------------------------------------

@@ -179,6 +179,13 @@ class Stage:
         record = self.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)[0]
         return record.event.dagster_event.asset_check_evaluation_data
 
+    def checks_by_day(self, asset: str, name: str) -> dict[str, dg.AssetCheckEvaluation]:
+        """The newest result of a check of each day that has one, in order."""
+        key = dg.AssetCheckKey(dg.AssetKey([self.use_case.name, asset]), name)
+        records = self.instance.event_log_storage.get_asset_check_execution_history(key, limit=1000)
+        found = [record.event.dagster_event.asset_check_evaluation_data for record in reversed(records) if record.event]
+        return {one.partition: one for one in sorted(found, key=lambda one: one.partition or "") if one.partition}
+
 
 def small() -> UseCase:
     """The contract of the flagship with features and candidates that cost little."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks import measure, monitors, starts, trying, watching
+from benchmarks import growth, measure, monitors, starts, trying, watching
 from benchmarks.__main__ import main
+from benchmarks.data import SEED, make_day
 from benchmarks.plans import plan
 from benchmarks.records import Record, append, read
 from benchmarks.report import write
 from benchmarks.sections import kept, put_section
+from mlops_assets.settings import OWN_USE_CASES
+from mlops_assets.tools.sampling import write_sample
+from mlops_assets.use_case import find_use_case
 
 
 def test_repeats_are_interleaved_so_that_a_slow_minute_hits_all_ways() -> None:
@@ -41,17 +46,39 @@ def test_a_command_that_fails_is_told_by_its_code(tmp_path: Path) -> None:
     assert measure.run([sys.executable, "-c", "raise SystemExit(3)"], {}, [0], tmp_path / "log").code == 3
 
 
-def test_the_page_has_a_line_for_every_way_and_its_ratio_to_ours(tmp_path: Path) -> None:
+def test_the_page_has_a_line_for_every_way_with_its_cpu_first_and_the_ratio_to_ours(tmp_path: Path) -> None:
     results = tmp_path / "results.jsonl"
     about = {"machine": {"cores": "2 used of 2"}, "champion": {"candidate": "vote", "rows": 10}, "quick": True}
     append(results, Record("today", "session", about=about))
-    for way, seconds in (("ours", 10.0), ("duckdb", 25.0)):
-        append(results, Record("today", "run", way, 1_000, 50_000, "warm", seconds, 20.0, 1 << 30, journey=8.0))
+    for way, rows, cpus in (("ours", 50_000, (20, 10, 30)), ("duckdb", 50_000, (50,)), ("floor", 0, (1,))):
+        for cpu in cpus:
+            append(results, Record("today", "run", way, 1_000, rows, "warm", 10.0, cpu, 1 << 30, journey=8.0))
     write(read(results), tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
-    (line,) = [line for line in page.splitlines() if line.startswith("| DuckDB over file lists | 1,000 | 25.0 | 40 |")]
-    assert "| 2.5 |" in line
+    assert "| mlops-assets | 1,000 | 3 | 400.00 |  | 20.0 |" in page, "the median of three runs"
+    assert "| DuckDB over file lists | 1,000 | 1 | 1,000.00 | 2.5 | 50.0 |" in page
+    assert "| floor: open, read, close | 1,000 | 1 | 20.00 | 0.05 | 1.0 |" in page, "by the rows that ours predicts"
     assert list((tmp_path / "images").glob("*.svg"))
+
+
+def test_four_of_five_files_are_of_accounts_that_the_champion_knows_and_no_two_are_the_same(tmp_path: Path) -> None:
+    use_case, day = find_use_case((OWN_USE_CASES,), "transactions"), dt.date(2024, 1, 31)
+    learned, raw = tmp_path / "learned", tmp_path / "raw"
+    for _ in write_sample(use_case, learned, day - dt.timedelta(days=1), 20, 5, 0.0, SEED):
+        pass
+    for _ in make_day(use_case, raw, day, 200, 5, known=20):
+        pass
+    known = {account(path) for path in learned.rglob("*.csv")}
+    files = [*raw.rglob("*.csv")]
+    assert len(known) == 20
+    assert len({path.read_bytes() for path in files}) == len(files) == 200
+    assert sum(account(path) in known for path in files) == 160
+    assert len({account(path) for path in files} - known) == 40, "each of the others of an account of its own"
+
+
+def account(path: Path) -> tuple[bytes, ...]:
+    """The account of a file, by which a model knows it."""
+    return tuple(path.read_bytes().split(b"\r\n")[1].split(b";")[:2])
 
 
 @pytest.mark.long
@@ -95,6 +122,21 @@ def test_what_a_page_costs_is_a_section_of_the_middle_of_visits() -> None:
     lines = trying.section({"ours": (ours, True), "other": (other, False)}).splitlines()
     assert "| ours | 6 | 41 | 1.2 | none | yes |" in lines
     assert "| other | 137 | 5,500 | 13.5 | label, region | no |" in lines
+
+
+def test_how_a_day_grows_is_told_by_the_median_run_and_what_larger_days_need_by_a_straight_line() -> None:
+    def line(files: int, cpu: float, rows: int = 50, workers: int = 2) -> growth.Line:
+        steps = {"transactions__raw_files": 2.0, "transactions__rows": 5.0}
+        return growth.Line(files, rows, workers, rows * files, 2, cpu / 2, cpu, 1 << 30, steps, 1 << 20, 2048, 1 << 30)
+
+    runs = [line(10_000, cpu) for cpu in (14.0, 13.0, 30.0)]
+    others = [line(100_000, 40.0), line(100, 12.0, rows=5_000), line(100_000, 38.0, workers=1)]
+    text = growth.section(growth.medians([*runs, *others]))
+    assert "| 10,000 | 50 | 2 | 3 | 14.0 | 1,400 | 28.00 | 7.0 | 2.0 |" in text
+    assert "| 100 | 5,000 | 2 | 1 | 12.0 |" in text
+    assert "11.1 CPU seconds for no files at all, and 289 microseconds for each file" in text
+    assert "2 workers take 1.05 of the time of 1" in text
+    assert [*growth.planned([10, 20], [1, 50], [1, 2])][:2] == [(10, 50, 2), (20, 50, 2)]
 
 
 def test_a_section_is_replaced_where_it_stood(tmp_path: Path) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 from threading import Barrier, Event
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
 from mlops_assets.errors import LakeError, PublishConflict
 from mlops_assets.storage.accounting import ReadingAccounting
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.storage.files import read_report, write_json
+from mlops_assets.storage.files import read_part, read_report, write_json
 from mlops_assets.storage.integrity import read_json
 from mlops_assets.storage.parts import Part
 from mlops_assets.storage.tables import Table, delta_schema, write_part
@@ -336,6 +337,23 @@ def test_a_part_knows_its_table_path_size_and_rows(table: Table) -> None:
     part = stage(table, DAY, 1, 2)
     assert (part.table, part.path, part.rows) == ("rows", f"day={DAY}/1-2.parquet", 2)
     assert part.size == table.place(DAY, "1-2").stat().st_size
+
+
+def test_what_repeats_is_stored_once_and_fractions_that_never_do_as_they_are(table: Table) -> None:
+    data = pa.table(
+        {
+            "city": ["OSASCO", "BAURU"] * 500,
+            "amount": [9.9, 19.9, 29.9, 39.9] * 250,
+            "probability": pa.array((number / 1_000 for number in range(1_000)), pa.float32()),
+            "probabilities": pa.array([[0.25, 0.75]] * 1_000, pa.list_(pa.float32())),
+        }
+    )
+    part = write_part(table, DAY, "one", data)
+    group = pq.read_metadata(table.folder / part.path).row_group(0)
+    columns = [group.column(number) for number in range(4)]
+    assert [column.has_dictionary_page for column in columns] == [True, True, False, True]
+    assert not any(column.is_stats_set for column in columns)
+    assert read_part(table.folder / part.path).equals(data)
 
 
 def test_a_part_that_cannot_take_its_place_leaves_nothing_behind(table: Table) -> None:

@@ -53,6 +53,12 @@ def die_on_two(task: int) -> Report:
     return square(task)
 
 
+def die_elsewhere(driver: int) -> int:
+    if os.getpid() != driver:
+        os._exit(9)
+    return driver
+
+
 def count_threads(task: int) -> Report:
     return Report(DAY, task, {**{name: int(os.environ[name]) for name in ONE_THREAD}, "arrow": pa.cpu_count()}, ())
 
@@ -82,6 +88,14 @@ def test_several_shards_run_in_processes_of_their_own(two: LocalEngine) -> None:
 
 def test_a_single_shard_runs_in_this_process(two: LocalEngine) -> None:
     assert [report.counts["process"] for report in two.map(square, [3])] == [os.getpid()]
+
+
+def test_what_is_spread_is_done_by_this_process_and_by_the_others(two: LocalEngine) -> None:
+    found = [*two.spread(square, range(40))]
+    assert sorted(report.shard for report in found) == [*range(40)]
+    assert os.getpid() in {report.counts["process"] for report in found}
+    with LocalEngine(1) as one:
+        assert [report.shard for report in one.spread(square, range(3))] == [0, 1, 2]
 
 
 def test_no_shards_give_no_reports(two: LocalEngine) -> None:
@@ -124,6 +138,11 @@ def bereaved() -> Iterator[tuple[LocalEngine, str]]:
         with pytest.raises(ShardFailed) as error:
             list(engine.map(die_on_two, range(5)))
         yield engine, str(error.value)
+
+
+def test_a_process_that_dies_fails_what_is_spread_too() -> None:
+    with LocalEngine(2) as engine, pytest.raises(ShardFailed, match="A worker process died"):
+        list(engine.spread(die_elsewhere, [os.getpid()] * 9))
 
 
 def test_a_process_that_dies_fails_the_work_with_advice(bereaved: tuple[LocalEngine, str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from mlops_assets.journey.explain.row import Row, Scored, manifest_of
-from mlops_assets.journey.read.listing import Attachments
+from mlops_assets.journey.read.attachments import Attachments
 from mlops_assets.journey.read.sources import Source
 from mlops_assets.journey.read.sources.entries import as_sent
 from mlops_assets.journey.read.sources.kept import with_kept

@@ -113,7 +113,13 @@ def earlier(publications: Sequence[Publication], version: int | None = None) -> 
 
 
 def compare_published(
-    use_case: UseCase, lake: Lake, days: Iterable[str], against: int | None, engine: Engine, watch: Watch
+    use_case: UseCase,
+    lake: Lake,
+    days: Iterable[str],
+    against: int | None,
+    engine: Engine,
+    watch: Watch,
+    then: Mapping[str, Publication] | None = None,
 ) -> Span:
     """Compare days as they are published with what was published before by another version; no model is asked.
 
@@ -129,12 +135,17 @@ def compare_published(
         Reads the parts.
     watch
         Is told of every finished part.
+    then
+        By day, the publication to compare with, whatever its version.
     """
     compared, left_out = [], {}
     by = f"version {against}" if against else "another version"
     for day in days:
         publications = lake.predictions.publications()[day]
-        before = earlier(publications, against)
+        before = earlier(publications, against) if then is None else then[day]
+        if before is not None and before.version == publications[-1].version:
+            left_out[day] = "it is published as it was then"
+            continue
         if before is None:
             left_out[day] = f"it was published by version {publications[-1].accounting.model_version}, never by {by}"
             continue

@@ -28,7 +28,7 @@ from mlops_assets.journey.features.shard import compute
 from mlops_assets.journey.model.history import History
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version
-from mlops_assets.journey.read.listing import Attachments
+from mlops_assets.journey.read.attachments import Attachments
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.replay import Origin, origin_of
 from mlops_assets.journey.read.rows import rows_code

@@ -10,6 +10,7 @@ import pyarrow as pa
 from mlops_assets.journey.enrich.answers import NOTHING, Marks, find_answers, names_table, needed, read_answers
 from mlops_assets.journey.features.shard import aggregate
 from mlops_assets.journey.features.sql import describe, read_rows
+from mlops_assets.journey.features.words import words_of
 from mlops_assets.storage.accounting import FeaturesAccounting
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import read_part
@@ -135,7 +136,8 @@ def features_mark(rows: str, sql: str, marks: Marks = NOTHING) -> str:
     """Fingerprint of all that the aggregates of a shard depend on: the part with its rows, SQL, code, answers."""
     # answers that the SQL does not name are none of its business: should they change, nothing is done again
     seen = sorted(item for item in marks.items() if names_table(sql, item[0]))
-    return fingerprint(rows, sql_fingerprint(sql), features_code().fingerprint, *seen)
+    # by its words: an edit of a comment leaves the champion, which has the text of its time, what is stored
+    return fingerprint(rows, words_of(sql), features_code().fingerprint, *seen)
 
 
 def stored_features(lake: Lake, day: str, rows: str, sql: str, marks: Marks = NOTHING) -> pa.Table | None:

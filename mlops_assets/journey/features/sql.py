@@ -33,6 +33,9 @@ from mlops_assets.use_case import UseCase
 BATCH = 20_000
 """Rows of the model's input that are in memory at a time."""
 
+MODEL_INPUT = "model_input"
+"""The view of what the model sees."""
+
 ROWS = "arrow_rows"
 """The rows of a shard without their day, which the view `rows` adds."""
 
@@ -56,10 +59,13 @@ class FeatureColumns:
         Column of `model_input`: whether it is of text, a category unless `training.texts` names it.
     file
         Columns of `file_features` with their Arrow types, without `file`; empty if there is no such view.
+    views
+        Columns of both views in order, their keys among them, with their Arrow types.
     """
 
     model: Mapping[str, bool]
     file: Mapping[str, pa.DataType]
+    views: Mapping[str, Mapping[str, pa.DataType]]
 
 
 class FeatureSql:
@@ -223,7 +229,8 @@ def _describe(name: str, rows: pa.Schema, sql: str, enrichments: tuple[tuple[str
     for column, kind in inputs.items():
         if not _is_usable(kind):
             raise ConfigError(f"{where}: `model_input` has {column!r} of the type {kind}; make it a number or a text.")
-    return FeatureColumns({column: pa.types.is_string(kind) for column, kind in inputs.items()}, aggregates)
+    texts = {column: pa.types.is_string(kind) for column, kind in inputs.items()}
+    return FeatureColumns(texts, aggregates, {"model_input": model, **({"file_features": file} if file else {})})
 
 
 def _without_keys(

@@ -13,13 +13,20 @@ from mlops_assets.storage.catalog import MANIFEST, Lake
 from mlops_assets.storage.verification import check_intact
 from mlops_assets.use_case import UseCase
 from mlops_assets.work.progress import Listing
+from mlops_assets.work.shards import Spread
 
 FILES_TAG = "mlops_assets/files_as_published_on"
 """Tag of a run that reads files as they were listed once: a UTC time, or the number of a publication of `rows`."""
 
 
 def list_raw_files(
-    use_case: UseCase, source: Source, lake: Lake, day: str, several: Callable[[], None], files_of: str = ""
+    use_case: UseCase,
+    source: Source,
+    lake: Lake,
+    day: str,
+    several: Callable[[], None],
+    files_of: str = "",
+    spread: Spread | None = None,
 ) -> Manifest:
     """Store the manifest of a day.
 
@@ -33,6 +40,8 @@ def list_raw_files(
         Is called once it is known that the day has several shards: their processes can start meanwhile.
     files_of
         What `FILES_TAG` says: the manifest of then is that of now again.
+    spread
+        See `list_day`.
     """
     keep_rhythm(use_case, lake)
     if files_of:
@@ -47,7 +56,7 @@ def list_raw_files(
     def losing(files: int) -> None:
         check_intact(lake, day, f"{files} of its raw files are gone from {source.place(day)}")
 
-    return list_day(use_case, source, lake.raw_files, day, tell, losing)
+    return list_day(use_case, source, lake.raw_files, day, tell, losing, spread)
 
 
 def _list_as_then(lake: Lake, day: str, files_of: str) -> Manifest:

@@ -5,13 +5,12 @@ Files that records refer to (`files.attachments`) are in the manifest, too, but 
 
 from __future__ import annotations
 
-import bisect
 import hashlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ import pyarrow.compute as pc
 
 from mlops_assets.journey.read.readers.packing import USUAL_RATIO
 from mlops_assets.journey.read.sources import Entry, Source, SqlSource
-from mlops_assets.plugins import NotAttached
+from mlops_assets.journey.read.sources.folder import Below, FolderSource
 from mlops_assets.storage.accounting import ListingAccounting
 from mlops_assets.storage.catalog import MANIFEST
 from mlops_assets.storage.files import open_part
@@ -28,7 +27,7 @@ from mlops_assets.storage.integrity import read_stored
 from mlops_assets.storage.places import WHOLE, Place
 from mlops_assets.storage.tables import Table, write_part
 from mlops_assets.use_case import FileFormat, UseCase
-from mlops_assets.work.shards import fingerprint_table, shard_count
+from mlops_assets.work.shards import Spread, fingerprint_table, shard_count
 
 LISTED = pa.schema([MANIFEST.field(name) for name in Entry._fields])
 """What a source tells of a file; its shard is decided when all of them are known."""
@@ -37,6 +36,8 @@ ATTACHMENT = -1
 """What stands in the place of a shard for files that records refer to."""
 
 BATCH = 10_000
+FOLDERS = 8
+"""Folders at most that are listed as one piece of work."""
 BYTES_A_SHARD = 128 << 20
 ROWS_A_GROUP = 20_000
 """Entries of a manifest that are read together: a shard must not cost the reading of a million others."""
@@ -78,6 +79,7 @@ def list_day(
     day: str,
     tell: Callable[[int], None] = lambda _: None,
     losing: Callable[[int], None] = lambda _: None,
+    spread: Spread | None = None,
 ) -> Manifest:
     """List the files of a day and publish the manifest.
 
@@ -95,13 +97,15 @@ def list_day(
         Is told now and then how many files were listed.
     losing
         Is told before a day is published of which files are gone how many; it raises where that must not be.
+    spread
+        By which a day of more than a shard is listed in several processes; without it, in this one.
     """
     # looked at before the work begins: if another run publishes the day meanwhile, this one must not win
     replaces = table.parts(day)
     # rows of a database become files first: from then on a day of it is read again like any other
     if isinstance(source, SqlSource):
         source.land(day, tell)
-    manifest, shards, content = look_at_day(use_case, source, table, day, tell)
+    manifest, shards, content = look_at_day(use_case, source, table, day, tell, spread)
     size = pc.sum(manifest["size"]).as_py() or 0
     mark = fingerprint_table(manifest)
     # the name is the content: a day that was listed before and did not change is not published again
@@ -179,6 +183,10 @@ class Content:
         """Take an entry in."""
         self._sum += int.from_bytes(hashlib.blake2b(repr(tuple(entry)).encode(), digest_size=16).digest(), "big")
 
+    def join(self, other: Content) -> None:
+        """Take in what another one has."""
+        self._sum += other._sum
+
     @property
     def mark(self) -> str:
         """The fingerprint, 32 hexadecimal digits."""
@@ -191,18 +199,19 @@ def look_at_day(
     table: Table[ListingAccounting],
     day: str,
     tell: Callable[[int], None] = lambda _: None,
+    spread: Spread | None = None,
 ) -> Listed:
     """The files of a day as they lie there now.
 
     Parameters
     ----------
-    use_case, source, day, tell
+    use_case, source, day, tell, spread
         As in `list_day`; nothing is written.
     table
         The table `raw_files`, which knows how many shards the day had before.
     """
     published = table.days().get(day)
-    listed, hashes, content = _list(use_case.files, source, day, tell)
+    listed, hashes, content = _list(use_case, source, day, tell, spread)
     rows = hashes != ATTACHMENT
     size = int(listed["size"].to_numpy()[rows].sum())
     # a few large files weigh as much as many small ones: a shard must fit into memory, also unpacked
@@ -268,74 +277,6 @@ def attachments_mark(attachments: pa.Table) -> str:
     return fingerprint_table(attachments) if len(attachments) else ""
 
 
-class Attachments:
-    """Reads the files of a day that records refer to, as they were listed.
-
-    Parameters
-    ----------
-    source
-        Where the raw files lie.
-    day
-        The day.
-    manifest
-        The file that holds its entries.
-    largest
-        Largest attachment in bytes.
-    """
-
-    def __init__(self, source: Source, day: str, manifest: Place, largest: int) -> None:
-        self._source = source
-        self._day = day
-        self._manifest = manifest
-        self._largest = largest
-
-    @cached_property
-    def _entries(self) -> pa.Table:
-        return shard_of(self._manifest, ATTACHMENT).drop_columns(["shard"]).combine_chunks()
-
-    def __call__(self, file: int, path: str) -> bytes:  # noqa: ARG002 - a record of a day may refer to any
-        """The bytes of an attachment.
-
-        Parameters
-        ----------
-        file
-            Number of the file whose record refers to it.
-        path
-            Its path within the day's folder.
-
-        Raises
-        ------
-        NotAttached
-            If it was not listed, is too large or cannot be opened.
-        SourceError
-            If it is not what was listed: gone, or changed since.
-        """
-        paths = self._entries["path"]  # sorted, so that no dictionary of a million names is made to find a few
-        at = bisect.bisect_left(range(len(paths)), path, key=lambda number: paths[number].as_py())
-        if at == len(paths) or paths[at].as_py() != path:
-            raise not_listed(path)
-        entry = Entry(**self._entries.slice(at, 1).to_pylist()[0])
-        if entry.problem:
-            raise NotAttached(f"{path!r} is {entry.problem}")
-        # by what the listing said, so that a file which would fill the memory is not opened
-        if entry.size > self._largest:
-            raise attachment_too_large(path, entry.size, self._largest)
-        try:
-            return self._source.read(self._day, entry)
-        except OSError as error:
-            raise NotAttached(f"{path!r} cannot be read: {error.strerror}") from None
-
-
-def not_listed(path: str) -> NotAttached:
-    """What a reader is told that asks for an attachment which is not there."""
-    return NotAttached(f"there is no {path!r} among the attachments")
-
-
-def attachment_too_large(path: str, size: int, largest: int) -> NotAttached:
-    """What a reader is told that asks for an attachment which is not read."""
-    return NotAttached(f"{path!r} has {size} bytes, allowed are {largest}")
-
-
 def file_too_large(size: int, largest: int) -> str:
     """Why a file is not read that is larger than allowed, both in bytes."""
     return f"{size} bytes, allowed {largest}"
@@ -346,22 +287,74 @@ def named_wrongly(files: FileFormat) -> str:
     return f"a name that does not end in {files.suffix}"
 
 
-def _list(files: FileFormat, source: Source, day: str, tell: Callable[[int], None]) -> tuple[pa.Table, np.ndarray, str]:
-    """The entries of a day as Arrow columns, a hash of each path or `ATTACHMENT`, and the fingerprint of all entries.
+class _Part(NamedTuple):
+    """Some entries as columns, a hash of each path or `ATTACHMENT`, and their fingerprint; no Python object a file."""
 
-    No Python object is kept per file.
-    """
+    entries: pa.RecordBatch
+    hashes: np.ndarray
+    content: Content
+
+
+def _list(
+    use_case: UseCase, source: Source, day: str, tell: Callable[[int], None], spread: Spread | None
+) -> tuple[pa.Table, np.ndarray, str]:
+    """The entries of a day, as `_Part` has them."""
     batches: list[pa.RecordBatch] = []
     hashes: list[np.ndarray] = [np.zeros(0, np.int64)]
-    content = Content()
-    entries = source.list(day)
+    content, files = Content(), 0
+    for part in _parts_of_day(use_case, source, day, spread):
+        batches.append(part.entries)
+        hashes.append(part.hashes)
+        content.join(part.content)
+        files += len(part.entries)
+        tell(files)
+    return pa.Table.from_batches(batches, LISTED), np.concatenate(hashes), content.mark
+
+
+def _parts_of_day(use_case: UseCase, source: Source, day: str, spread: Spread | None) -> Iterator[_Part]:
+    """The entries of a day, in any order."""
+    files = use_case.files
+    if spread is None or not isinstance(source, FolderSource):
+        yield from _parts(files, source.list(day))
+        return
+    folders: list[Below] = []
+    yield from _parts(files, _apart(source.top(day), folders))
+    # here, as long as the day may be one that is not worth a process: most days are
+    here, listed = 0, 0
+    while here < len(folders) and listed <= use_case.scale.files_a_shard:
+        for part in _parts_of_folders(files, source, folders[here : here + 1]):
+            listed += len(part.entries)
+            yield part
+        here += 1
+    left = folders[here:]
+    together = max(1, min(FOLDERS, len(left) // (4 * FOLDERS)))  # few enough that none has the last ones alone
+    some = [left[first : first + together] for first in range(0, len(left), together)]
+    for parts in spread(partial(_parts_of_folders, files, source), some):
+        yield from parts
+
+
+def _apart(found: Iterable[Entry | Below], folders: list[Below]) -> Iterator[Entry]:
+    """The entries among what lies beside each other; the folders are put aside."""
+    for one in found:
+        if isinstance(one, Below):
+            folders.append(one)
+        else:
+            yield one
+
+
+def _parts_of_folders(files: FileFormat, source: FolderSource, folders: Sequence[Below]) -> list[_Part]:
+    """The entries of some folders of a day; what a process beside this one is asked for."""
+    return [*_parts(files, chain.from_iterable(map(source.walk, folders)))]
+
+
+def _parts(files: FileFormat, entries: Iterator[Entry]) -> Iterator[_Part]:
     while chunk := list(islice(entries, BATCH)):
+        content = Content()
         for entry in chunk:
             content.add(entry)
-        batches.append(_record_batch(files, chunk))
-        hashes.append(np.array([_hash(files, entry.path) for entry in chunk], np.int64))
-        tell(sum(map(len, batches)))
-    return pa.Table.from_batches(batches, LISTED), np.concatenate(hashes), content.mark
+        yield _Part(
+            _record_batch(files, chunk), np.array([_hash(files, entry.path) for entry in chunk], np.int64), content
+        )
 
 
 def _record_batch(files: FileFormat, entries: list[Entry]) -> pa.RecordBatch:

@@ -15,16 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.errors import ShardFailed
+from mlops_assets.journey.read.attachments import Attachments, named_in
 from mlops_assets.journey.read.contract import check_column, rows_schema
 from mlops_assets.journey.read.kept import files_to_keep, keep_shard, publish_kept
-from mlops_assets.journey.read.listing import (
-    ATTACHMENT,
-    Attachments,
-    Manifest,
-    attachments_mark,
-    file_too_large,
-    shard_of,
-)
+from mlops_assets.journey.read.listing import ATTACHMENT, Manifest, attachments_mark, file_too_large, shard_of
 from mlops_assets.journey.read.noticing import note_shard, notice_day
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import Pack, Refusal
@@ -182,7 +176,9 @@ def read_shard(task: ReadTask) -> Report:
     def make() -> Made:
         paths = entries["path"].to_pylist()
         contents, refused = fetched()
-        attached = Attachments(task.source, task.day, task.manifest, task.use_case.files.largest)
+        files = task.use_case.files
+        named = named_in(contents, paths, files.attachments)
+        attached = Attachments(task.source, task.day, task.manifest, files.largest, named)
         pack = open_reader(task.use_case, attached).read(contents, paths)
         table, refusals = check_rows(task.use_case, paths, pack)
         refusals = [*refused, *pack.refusals, *refusals]

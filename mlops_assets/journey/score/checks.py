@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from mlops_assets.journey.enrich.answers import DayAnswers, NotEnriched
 from mlops_assets.storage.accounting import (
@@ -39,13 +39,22 @@ ENRICHMENT_CHECKS = ("enrichments_are_current", "enrichment_missing")
 
 @dataclass(frozen=True)
 class DayCheck:
-    """One condition of a day: what was found, whether it holds, and what to do if not; one that warns wakes nobody."""
+    """One condition of a day: what was found, whether it holds, and what to do if not; one that warns wakes nobody.
+
+    Its numbers are there to be drawn over the days: what was measured and, as `threshold`, what is allowed.
+    """
 
     name: str
     passed: bool
     found: str
     advice: str
     warns: bool = False
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+def problems(checks: Iterable[DayCheck]) -> str:
+    """The conditions that failed, each with what to do; empty if all hold."""
+    return "; ".join(f"{c.name}: {c.found} - {c.advice}" for c in checks if not c.passed)
 
 
 def check_rows_of_day(checks: Checks, accounting: ReadingAccounting | None, where: str) -> list[DayCheck]:
@@ -69,24 +78,33 @@ def check_rows_of_day(checks: Checks, accounting: ReadingAccounting | None, wher
     refused = a.files_refused / max(1, a.files)
     look = "look at `mlops-assets rejects`, mend or remove the files, run the day again"
     return [
-        DayCheck("accounting_adds_up", adds_up, sums, "run the day again; if it stays so, report it with this line"),
+        DayCheck(
+            "accounting_adds_up",
+            adds_up,
+            sums,
+            "run the day again; if it stays so, report it with this line",
+            numbers={"lines": a.lines, "rows": a.rows, "rejected": a.rejected},
+        ),
         DayCheck(
             EMPTY,
             a.rows > 0,
             f"{a.rows} rows of {a.files} files",
             f"no file of the day has a good row; look in {where}, then run the day again",
+            numbers={"rows": a.rows, "threshold": 1},
         ),
         DayCheck(
             "reject_rate",
             rejected <= checks.reject_rate,
             f"{rejected:.2%} of lines rejected, allowed {checks.reject_rate:.2%}",
             look,
+            numbers={"share": rejected, "threshold": checks.reject_rate},
         ),
         DayCheck(
             "quarantine_rate",
             refused <= checks.quarantine_rate,
             f"{refused:.2%} of files refused, allowed {checks.quarantine_rate:.2%}",
             look,
+            numbers={"share": refused, "threshold": checks.quarantine_rate},
         ),
         _check_noticed(checks, a),
     ]
@@ -94,7 +112,7 @@ def check_rows_of_day(checks: Checks, accounting: ReadingAccounting | None, wher
 
 def _check_noticed(checks: Checks, accounting: ReadingAccounting) -> DayCheck:
     """Whether what was noticed keeps within the limits that are set; all of it is told."""
-    found, passed = [], True
+    found, passed, numbers = [], True, dict[str, float]()
     for name, number in accounting.noticed.items():
         notice = find_notice(name)
         unit = notice.unit if notice else "files"  # a later version of the package may know of more
@@ -105,8 +123,9 @@ def _check_noticed(checks: Checks, accounting: ReadingAccounting) -> DayCheck:
         examples = accounting.examples.get(name, ())
         found.append(told + (f", such as {examples[0]}" if examples else ""))
         passed &= limit is None or share <= limit
+        numbers[f"share/{name}"] = share
     advice = "look at the files of the day; mend them and run the day again, or raise the limit in checks.noticed"
-    return DayCheck("noticed", passed, "; ".join(found) or "nothing", advice)
+    return DayCheck("noticed", passed, "; ".join(found) or "nothing", advice, numbers=numbers)
 
 
 def check_current(rows: Published[ReadingAccounting] | None, raw: Published[ListingAccounting] | None) -> DayCheck:
@@ -149,7 +168,11 @@ def check_enriched(use_case: UseCase, answers: DayAnswers | NotEnriched) -> list
     return [
         DayCheck("enrichments_are_current", True, versions, ""),
         DayCheck(
-            "enrichment_missing", enough, f"rows without an answer, of those allowed: {', '.join(shares)}", advice
+            "enrichment_missing",
+            enough,
+            f"rows without an answer, of those allowed: {', '.join(shares)}",
+            advice,
+            numbers={f"share/{name}": accounting.missing_share for name, accounting in answers.accounting.items()},
         ),
     ]
 
@@ -176,7 +199,8 @@ def check_answered(accounting: EnrichmentAccounting) -> DayCheck:
     summary += f"{accounting.missing_share:.2%} of {accounting.rows} rows without an answer"
     fresh = not accounting.missing and not accounting.last_known
     advice = "look at the problems; run the day again when the source answers"
-    return DayCheck(EVERY_KEY_ANSWERED, fresh, summary, advice)
+    numbers = {"share": accounting.fetched / max(1, accounting.keys), "threshold": 1.0}
+    return DayCheck(EVERY_KEY_ANSWERED, fresh, summary, advice, numbers=numbers)
 
 
 def check_scores_of_day(checks: Checks, counts: Mapping[str, int], rows: int) -> list[DayCheck]:
@@ -190,6 +214,7 @@ def check_scores_of_day(checks: Checks, counts: Mapping[str, int], rows: int) ->
             all(share <= checks.unseen_share[name] for name, share in shares.items()),
             f"values unseen in training, of those allowed: {limits or 'no limit is set'}",
             "compare the day's categories with the training rows; retrain, or raise checks.unseen_share if it is right",
+            numbers={f"share/{name}": share for name, share in shares.items()},
         ),
     ]
 
@@ -206,4 +231,5 @@ def _check_predicted(checks: Checks, predictions: int, left_out: int, rows: int)
                 "mend the lines or the SQL (with checks.sql_rejects 0, the first is named), or raise checks.sql_rejects"
             )
     is_whole = predictions + left_out == rows and left_out <= checks.sql_rejects * rows
-    return DayCheck("every_row_predicted", is_whole, found, advice)
+    numbers = {"predictions": predictions, "rows": rows}
+    return DayCheck("every_row_predicted", is_whole, found, advice, numbers=numbers)

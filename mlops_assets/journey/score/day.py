@@ -31,6 +31,7 @@ from mlops_assets.journey.score.checks import (
     check_enriched,
     check_rows_of_day,
     check_scores_of_day,
+    problems,
 )
 from mlops_assets.journey.score.loaded import load_cached
 from mlops_assets.journey.score.predict import Predicted, Witnesses, answer, predict, together
@@ -133,13 +134,12 @@ class ScoredDay(DayDone[PredictionsAccounting]):
 
     def numbers(self) -> dict[str, int]:
         """All its numbers, for a page."""
-        beside = {} if self.challenger_version is None else {"challenger_version": self.challenger_version}
-        return {**super().numbers(), **beside}
+        return super().numbers() | ({"challenger_version": number} if (number := self.challenger_version) else {})
 
     @property
     def problems(self) -> str:
         """The conditions that failed, each with what to do; empty if the day was published."""
-        return "; ".join(f"{c.name}: {c.found} - {c.advice}" for c in self.checks if not c.passed)
+        return problems(self.checks)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from mlops_assets.journey.enrich.at_once import Enrich, enrich_rows
 from mlops_assets.journey.features.blame import RowsFailed
 from mlops_assets.journey.features.shard import NotEveryRow
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.read.listing import attachment_too_large, file_too_large, named_wrongly, not_listed
+from mlops_assets.journey.read.attachments import attachment_too_large, not_listed
+from mlops_assets.journey.read.listing import file_too_large, named_wrongly
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import Refusal
 from mlops_assets.journey.read.rows import check_rows

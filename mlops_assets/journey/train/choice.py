@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from mlops_assets.journey.features.day import sql_fingerprint
+from mlops_assets.journey.features.words import words_of
 from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.folds import Said
 from mlops_assets.journey.train.intervals import Interval, interval
@@ -82,11 +83,21 @@ def recipe_of(use_case: UseCase, champion: Version | None) -> Recipe:
         return NO_RECIPE
     about = champion.details()
     then, now = about.recipe.get("training"), use_case.recipe()["training"]
-    if about.origin or about.sql != sql_fingerprint(use_case.features_sql) or not isinstance(then, Mapping):
+    if about.origin or not has_sql_of(champion, use_case) or not isinstance(then, Mapping):
         return NO_RECIPE
     same = all(then.get(key, "not said") == now.get(key) for key in SHARED)
     before, today = _made_of(then, about.candidate), _made_of(now, about.candidate)
     return Recipe(about.candidate, champion.version) if same and before and before == today else NO_RECIPE
+
+
+def has_sql_of(version: Version, use_case: UseCase) -> bool:
+    """Whether a version has the SQL of today, but for comments, blanks and line ends."""
+    told, now = version.about.sql, use_case.features_sql
+    if told == sql_fingerprint(now):
+        return True
+    then = version.sql()
+    # the text that it was registered with, or none that is known
+    return told == sql_fingerprint(then) and words_of(then) == words_of(now)
 
 
 def _made_of(training: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.errors import MlopsError
-from mlops_assets.journey.features.day import sql_fingerprint
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.model.trial import try_model
 from mlops_assets.journey.model.version import Version
+from mlops_assets.journey.train.choice import has_sql_of
 from mlops_assets.journey.train.folds import Asked, ask, joined, pooled
 from mlops_assets.journey.train.intervals import Interval, groups_of, interval
 from mlops_assets.journey.train.metrics import deciding_metrics, load_metrics, measure
@@ -200,7 +200,7 @@ def _taught_by(version: Version) -> str | None:
 
 def _see_that_it_can_be_asked(use_case: UseCase, champion: Version) -> None:
     # the training set has the columns of today's SQL, which such a champion cannot be asked about
-    if champion.about.sql != sql_fingerprint(use_case.features_sql):
+    if not has_sql_of(champion, use_case):
         raise Incomparable("features.sql was changed since it was trained, and the rows have the columns of today's")
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from mlops_assets.settings import Settings
 from mlops_assets.work.engines.choosing import plan_listed_day
 from mlops_assets.work.engines.kinds import AUTO, KINDS, LOCAL, PIPES, RUNS, engine_name
+from mlops_assets.work.engines.local import LocalEngine
 from mlops_assets.work.engines.runs import RunsEngine
 
 if TYPE_CHECKING:
     from mlops_assets.use_case import UseCase
     from mlops_assets.work.engines.ranges import Asking
-    from mlops_assets.work.shards import Engine
+    from mlops_assets.work.shards import Engine, Spread
 
 log = logging.getLogger("mlops_assets.daily")
 
@@ -54,6 +55,13 @@ class Engines:
         """
         if engine_name(self._settings, use_case) != AUTO:
             self.of(use_case).start()
+
+    def spread(self, use_case: UseCase) -> Spread | None:
+        """How processes of this machine share work that is no shard; None where shards are no work of theirs."""
+        if engine_name(self._settings, use_case) != LOCAL:
+            return None
+        engine = self._opened_as(LOCAL, self._settings.workers)
+        return engine.spread if isinstance(engine, LocalEngine) else None
 
     def of(self, use_case: UseCase, day: str | None = None, asking: Asking | None = None) -> Engine:
         """The engine that a use case asks for.

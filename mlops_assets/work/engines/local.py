@@ -1,6 +1,6 @@
 """Shards on one machine: a pool of processes, each library in them at one thread.
 
-Importing scikit-learn and skops takes seconds of a core. A server process does it once; the workers are its forks.
+Importing libraries takes seconds of a core. A server process does it once; the workers are its forks.
 """
 
 from __future__ import annotations
@@ -23,20 +23,33 @@ from mlops_assets.errors.redaction import redact_logs
 from mlops_assets.work.shards import Report
 
 Task = TypeVar("Task")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # on a busy machine, OpenMP brought a model from 78,000 rows a second down to 3,000
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_IO_THREADS"), "1")
-"""With a process a core, more threads only get in each other's way."""
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_IO_THREADS", "TOKIO_WORKER_THREADS"), "1"
+)
+"""With a process a core, more threads only get in each other's way; those of the client of S3 (tokio) wake each other
+for each object, which is a third of what it costs."""
 
 
-HEAVY = ["skops.io", "mlops_assets.journey.read.rows", "mlops_assets.journey.score.day", "mlops_assets.encoders"]
-"""What the server imports as it starts, with luck while files are still being listed; skops first, see `running`."""
+HEAVY = ["mlops_assets.journey.read.rows", "mlops_assets.journey.score.day"]
+"""What the server imports as it starts, with luck while files are still being listed."""
+
+ESTIMATORS = ["skops.io", "mlops_assets.encoders"]
+"""What it imports before, for models that have no scorer; skops first, see `running`."""
 
 
-def start_server() -> None:
-    """Start the server whose forks the workers are, unless it runs."""
-    # 5.5 s of a core, once for all workers
-    multiprocessing.set_forkserver_preload(HEAVY)
+def start_server(*, estimators: bool = False) -> None:
+    """Start the server whose forks the workers are, unless it runs.
+
+    Parameters
+    ----------
+    estimators
+        Whether it imports what loads estimators: seconds of a core, once for all workers.
+    """
+    multiprocessing.set_forkserver_preload([*ESTIMATORS, *HEAVY] if estimators else HEAVY)
     # forked without threads: its libraries are at one thread each, and Ctrl-C is left to the driver
     with _environment(ONE_THREAD), _interrupts_held():
         forkserver.ensure_running()
@@ -68,10 +81,16 @@ class LocalEngine:
             self._pool.shutdown(wait=kind is None, cancel_futures=True)
             self._pool = None
 
-    def start(self) -> None:
-        """Let the imports begin, without waiting for them; `map` does so too, but then there is work to wait."""
+    def start(self, *, estimators: bool = False) -> None:
+        """Let the imports begin, without waiting for them; `map` does so too, but then there is work to wait.
+
+        Parameters
+        ----------
+        estimators
+            As of `start_server`.
+        """
         if self._workers > 1:
-            start_server()
+            start_server(estimators=estimators)
 
     def map(self, function: Callable[[Task], Report], tasks: Sequence[Task]) -> Iterator[Report]:
         """Reports in the order in which the shards finish.
@@ -94,18 +113,50 @@ class LocalEngine:
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
-                    yield _report_of(future)
+                    yield _result_of(future)
                     pending |= {pool.submit(function, task) for task in islice(waiting, 1)}
         except BrokenProcessPool:
-            pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
-            raise ShardFailed(
-                "A worker process died; the kernel may have ended it for want of memory. Finished shards are "
-                "kept: run again, with fewer processes (MLOPS_WORKERS) or a smaller scale.files_a_shard."
-            ) from None
+            raise self._died() from None
         finally:
             for future in pending:  # the caller gave up: what has not begun shall not begin
                 future.cancel()
+
+    def spread(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """What a function makes of items, in any order: by this process, and beside it by the workers that are there.
+
+        Raises
+        ------
+        ShardFailed
+            If a worker process died.
+        """
+        if len(items) <= 1 or self._workers == 1:
+            yield from map(function, items)
+            return
+        pool, left = self._open(), iter(items)
+        pending: set[Future[Result]] = set()
+        try:
+            # this process begins at once, for the others may still have to import; it is one of the workers
+            for item in left:
+                pending |= {pool.submit(function, one) for one in islice(left, 2 * self._workers - 2 - len(pending))}
+                yield function(item)
+                done = {future for future in pending if future.done()}
+                pending -= done
+                yield from map(_result_of, done)
+            yield from map(_result_of, pending)
+        except BrokenProcessPool:
+            raise self._died() from None
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def _died(self) -> ShardFailed:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+        return ShardFailed(
+            "A worker process died; the kernel may have ended it for want of memory. Finished shards are "
+            "kept: run again, with fewer processes (MLOPS_WORKERS) or a smaller scale.files_a_shard."
+        )
 
     def _open(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -116,7 +167,7 @@ class LocalEngine:
         return self._pool
 
 
-def _report_of(future: Future[Report]) -> Report:
+def _result_of(future: Future[Result]) -> Result:
     try:
         return future.result()
     except MlopsError as error:

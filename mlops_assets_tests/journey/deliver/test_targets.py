@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
@@ -264,6 +265,7 @@ def test_the_daily_job_delivers_what_it_published(own: Stage) -> None:
     shown = own.metadata("delivery_own", LAST)
     assert (shown["queue"], shown["guarantee"]) == ("own", "at least once")
     assert shown["dagster/row_count"] == len(own.published("predictions", LAST))
+    assert own.check("delivery_own", "every_row_delivered").passed
     with own.settings() as settings:
         state = collect(Workspace(settings).of(own.use_case))
     assert [day["deliveries"]["own"]["delivered"] for day in state["days"]] == ["yes", "yes"]
@@ -297,6 +299,8 @@ def test_a_target_that_refuses_is_not_tried_again(own: Stage) -> None:
     Own.errors[:] = [TargetError("no such queue"), TargetDown("never reached")]
     assert not own.execute("daily", "delivery_own", day=FIRST).success
     assert len(Own.errors) == 1
+    found = own.check("delivery_own", "every_row_delivered")
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN), "the run that failed is told already"
 
 
 def test_an_error_of_a_class_of_ones_own_is_told_as_its_own(own: Stage) -> None:

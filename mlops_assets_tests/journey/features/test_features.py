@@ -216,9 +216,15 @@ def as_matrix(table: pa.Table, known: dict[str, tuple[str, ...] | None]) -> np.n
     return to_matrix(table, {name: None if k is None else pa.array(k, pa.string()) for name, k in known.items()})
 
 
-def test_aggregates_by_another_sql_are_not_taken(sharded: UseCase, sample: Lake) -> None:
-    name = next(parts(sample))[0]
-    assert stored_features(sample, DAY, name, f"{sharded.features_sql}\n-- another") is None
+def test_aggregates_by_another_sql_are_not_taken_and_by_another_comment_they_are(
+    sharded: UseCase, sample: Lake
+) -> None:
+    answers = find_answers(sharded, sample, DAY, sample.table("rows").days()[DAY], ["calendar"])
+    name, sql = next(parts(sample))[0], sharded.features_sql
+    another = sql.replace("max(amount)", "min(amount)"), sql.replace(") AS file_max", ") AS 'file_max -- no'")
+    assert [stored_features(sample, DAY, name, one, answers.of(name)) for one in another] == [None, None]
+    commented = "/* of today */\n" + sql.replace("-- when", "-- on which\n    -- days")
+    assert stored_features(sample, DAY, name, commented, answers.of(name)) is not None
 
 
 def test_batches_and_shards_do_not_change_the_model_input(
@@ -272,3 +278,12 @@ def test_sql_has_no_way_out(transactions: UseCase, rows: pa.Table, tmp_path: Pat
     with pytest.raises(ConfigError, match=r"features\.sql"):
         run(rows, transactions, WAYS_OUT[way].replace("SECRET", str(secret)))
     assert [path.name for path in tmp_path.iterdir()] == ["secret.csv"]
+
+
+def test_cents_are_those_of_the_nearest_hundredth_and_no_amount_has_none(transactions: UseCase, rows: pa.Table) -> None:
+    amounts = pa.array([0.29, -12.3, 1100.0, 999_999_999.05, None])
+    found = run(
+        rows.set_column(rows.column_names.index("amount"), "amount", amounts), transactions, transactions.features_sql
+    )
+    assert found["cents"].to_pylist() == [29, -30, 0, 5, None]
+    assert found["roundness"].to_pylist() == [1, 2, 7, 1, 0]

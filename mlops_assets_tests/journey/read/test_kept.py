@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mlops_assets.errors import PublishConflict
+from mlops_assets.journey.read.attachments import Attachments
 from mlops_assets.journey.read.kept import files_to_keep, keep_shard
 from mlops_assets.journey.read.kept_cleaning import clean_kept, look_at_kept
-from mlops_assets.journey.read.listing import Attachments, find_manifest, list_day, shard_of
+from mlops_assets.journey.read.listing import find_manifest, list_day, shard_of
 from mlops_assets.journey.read.rows import read_day
 from mlops_assets.journey.read.sources import Entry, FolderSource, SourceError
 from mlops_assets.journey.read.sources.kept import KeptSource, packs_before, with_kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 
 import pyarrow as pa
 import pytest
@@ -96,3 +97,13 @@ def test_shards_are_cut_by_what_files_become(tmp_path) -> None:  # type: ignore[
         source = FolderSource(tmp_path / "toy", ".csv.gz", False)
         shards[kind] = look_at_day(use_case, source, Lake(tmp_path / "lake", "toy").raw_files, "2026-01-01").shards
     assert shards["gzip"] > shards["none"]
+
+
+def test_a_file_of_very_many_members_costs_no_more_for_each() -> None:
+    seconds = {}
+    for times in (5_000, 40_000):
+        began = time.process_time()
+        assert Outcome(case("gzip"), gzip.compress(b"") * times).rejects == [(None, "empty_file")]
+        seconds[times] = time.process_time() - began
+    # eight times as many; the whole of what is left was copied for each
+    assert seconds[40_000] < 20 * max(seconds[5_000], 0.01)

@@ -191,3 +191,18 @@ def test_few_bytes_that_would_be_many_rows_are_not_unpacked() -> None:
     data = parquet({name: pa.repeat(value[0], rows) for name, value in NOTHING.items()})
     assert len(data) < 10_000
     assert Outcome(case, data).rejects == [(None, "too_large")]
+
+
+def test_a_text_that_is_none_refuses_its_file_and_stops_no_other() -> None:
+    damaged = one(city=pa.array(["Natal"])).replace(b"Natal", b"Nata\xff")
+    whole = one(city=pa.array(["Natal"]))
+    # without a checksum of their pages, as most libraries write them
+    found = Outcome(CASE, whole, damaged, whole, whole, whole)
+    assert found.rejects == [(None, "schema")]
+    assert found.only.message == "'city' is text that is not UTF-8: damaged?"
+    assert found.values("city") == ["Natal"] * 4
+
+
+def test_what_a_file_is_does_not_hang_on_the_file_before() -> None:
+    views = one(city=pa.array(["Natal"], pa.string_view()))
+    assert Outcome(CASE, views).values("city") == Outcome(CASE, one(city=pa.array(["Natal"])), views).values("city")[1:]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow.parquet as pq
 import pytest
@@ -14,8 +17,10 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.tables import Table
 from mlops_assets.use_case import Scale, UseCase
+from mlops_assets.work.shards import Spread
 from mlops_assets_tests.helpers.account_files import WriteDay
 
+Item, Result = TypeVar("Item"), TypeVar("Result")
 DAY = "2026-01-01"
 
 
@@ -27,8 +32,8 @@ class Listing:
         self.source = FolderSource(settings.raw / use_case.name, ".csv")
         self.table: Table = Lake(settings.lake, use_case.name).table("raw_files")
 
-    def __call__(self, day: str = DAY) -> Manifest:
-        return list_day(self.use_case, self.source, self.table, day)
+    def __call__(self, day: str = DAY, spread: Spread | None = None) -> Manifest:
+        return list_day(self.use_case, self.source, self.table, day, spread=spread)
 
 
 @pytest.fixture
@@ -84,6 +89,44 @@ def test_every_file_is_in_exactly_one_shard_in_the_order_of_paths(listing: Listi
     paths = [shard_of(manifest.path, number)["path"].to_pylist() for number in range(manifest.shards)]
     assert all(some == sorted(some) for some in paths)
     assert sorted(path for some in paths for path in some) == sorted(numbered(50))
+
+
+def test_other_processes_list_what_this_one_would_refused_entries_too(
+    listing: Listing, write_day: WriteDay, tmp_path: Path
+) -> None:
+    number = iter(range(1_000))
+    folder = write_day("transactions", DAY, {f"{one % 40:02d}/{one}.csv": b"x" * one for one in range(120)})
+    for name in ("beside.csv", "other.txt", "07/.hidden", "08/deep/er/a.csv", "09/no-data.txt", ".upload/part.csv"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    (folder / "11" / "folder.csv").mkdir()
+    (folder / "12" / os.fsdecode(b"caf\xe9.csv")).write_bytes(b"1")
+    (folder / "13" / "out.csv").symlink_to(tmp_path / "elsewhere.csv")
+    (folder / "14-link").symlink_to(folder / "14")
+    handed: list[int] = []
+
+    def spread(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """In another order than was asked for, and as if there were processes in between."""
+        for item in reversed(items):
+            handed.append(next(number))
+            yield pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(function))(item)))
+
+    alone = listing()
+    shared = listing(spread=spread)
+    assert shared == alone
+    assert len(listing.table.publications()[DAY]) == 1, "the same content, so no second commit"
+    assert len(handed) > 20, "most of it"
+    assert alone.files == 120 + 8
+
+
+def test_a_day_of_one_shard_is_listed_by_one_process(listing: Listing, write_day: WriteDay) -> None:
+    write_day("transactions", DAY, {"a/1.csv": b"", "b/2.csv": b""})
+
+    def nobody(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        assert not items
+        yield from map(function, items)
+
+    assert listing(spread=nobody).files == 2
 
 
 def test_a_day_without_files_has_a_manifest_without_entries(listing: Listing) -> None:

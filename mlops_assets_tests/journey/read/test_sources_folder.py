@@ -259,7 +259,7 @@ def test_a_folder_that_became_a_link_while_it_was_listed_is_not_read(
     # the entry says all of the file elsewhere, as if the folder had been changed between the look at it and the listing
     (folder / "sub").symlink_to(secret)
     (entry,) = FolderSource(source.root, ".csv", follow_links=True).list(DAY)
-    (listed,) = FolderSource(secret.parent, ".csv")._walk(Below(str(secret), "sub", ()))
+    (listed,) = FolderSource(secret.parent, ".csv").walk(Below(str(secret), "sub", ()))
     assert entry.problem == "not a regular file"
     with pytest.raises(SourceError, match=r"sub/secret\.csv: changed after the day was listed"):
         read(source, listed)

@@ -108,11 +108,14 @@ class Champion:
         recipe = use_case.recipe()
         recipe = {**recipe, "training": {**recipe["training"], **changed}}
         recipe["training"] = {key: value for key, value in recipe["training"].items() if value != "not said"}
-        sql = sql_fingerprint(use_case.features_sql)
-        self._about = replace(ABOUT, candidate=candidate, recipe=recipe, sql=sql, origin=None)
+        self._sql = use_case.features_sql
+        self.about = replace(ABOUT, candidate=candidate, recipe=recipe, sql=sql_fingerprint(self._sql), origin=None)
 
     def details(self) -> Any:
-        return self._about
+        return self.about
+
+    def sql(self) -> str:
+        return self._sql
 
 
 CHANGES: dict[str, tuple[Mapping[str, Any], bool]] = {
@@ -145,6 +148,12 @@ def test_other_sql_is_another_recipe() -> None:
     other = toy().model_copy(update={"features_sql": toy().features_sql + " WHERE amount > 0"})
     champion: Version = Champion(other)  # type: ignore[assignment]
     assert recipe_of(toy(), champion) == NO_RECIPE
+
+
+def test_a_comment_in_the_sql_is_no_other_recipe() -> None:
+    sql = "-- what the model sees\n" + toy().features_sql.replace(" FROM", "  /* all */\nFROM")
+    champion: Version = Champion(toy().model_copy(update={"features_sql": sql}))  # type: ignore[assignment]
+    assert recipe_of(toy(), champion) == Recipe("linear", 7)
 
 
 # -- bounds -----------------------------------------------------------------------------------------------------------

@@ -8,9 +8,8 @@ parsed one by one (`quoted`), because an open quote must never reach into the ne
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
 
@@ -19,36 +18,21 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from mlops_assets.journey.read.readers.header import Headers, Layout
+from mlops_assets.journey.read.readers.joined import Group, PlainFiles, decoded, line_feeds_only, one_chunk
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT, TEXT, Pack, Refusal, first_line
 from mlops_assets.journey.read.readers.quoted import Cut, cut_lines, cut_records, is_closed
 from mlops_assets.journey.read.readers.ragged import RULE, count_message, refuse_ragged
-from mlops_assets.journey.read.readers.text import UTF8_BOM, Noticed, as_utf8, decide_encoding, line_feeds
+from mlops_assets.journey.read.readers.raw_lines import RawLines
+from mlops_assets.journey.read.readers.text import UTF8_BOM, Noticed, as_utf8, decide_encoding, kept_in, line_feeds
 from mlops_assets.plugins import FileRefused
-from mlops_assets.use_case import FileFormat, UseCase
+from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.notices import ABSENT, MISNAMED
 
-BLOCK = 1 << 20
-"""Bytes that are parsed at a time: a shard in one block takes 1.4 times as long, for dictionaries leave the cache."""
 STRAY = ("quote", "a double quote is not closed in the line")
 
 
 class _ManyRagged(Exception):
     """So many lines of joined files have another number of fields that some file may be refused for them."""
-
-
-@dataclass
-class _Group:
-    """Files with the same layout, to be parsed in one go."""
-
-    files: list[int] = field(default_factory=list)
-    bodies: list[bytes] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
-
-    def add(self, file: int, body: bytes) -> None:
-        """Take a file in, whose body ends with a line feed."""
-        self.files.append(file)
-        self.bodies.append(body)
-        self.counts.append(body.count(b"\n"))
 
 
 class CsvReader:
@@ -65,6 +49,8 @@ class CsvReader:
         self._checks = use_case.checks
         self._headers = Headers(use_case)
         self._names = list(use_case.columns)
+        self._plain_files = PlainFiles(use_case.files)
+        self._kept_in = kept_in(use_case.files.encoding)
         self._delimiter = use_case.files.delimiter.encode()
         self._skips_quotes = use_case.files.quotes and use_case.files.header == "ignored"
         cut = re.escape(self._delimiter)
@@ -82,31 +68,51 @@ class CsvReader:
             What the files are called where something is noticed; by default they have their number.
         """
         # what has one layout, and quotes or none, can be parsed in one go
-        groups: dict[tuple[Layout, bool], _Group] = defaultdict(_Group)
+        groups: dict[tuple[Layout, bool, str], Group] = {}
+
+        def group_of(layout: Layout, quoted: bool, encoding: str) -> Group:
+            return groups.setdefault((layout, quoted, encoding), Group(encoding))
+
         told: dict[int, _Ready] = {}
         refusals: list[Refusal] = []
         pieces: list[Pack] = []
+
+        def prepare(number: int) -> _Ready | None:
+            return self._try_to_prepare(number, contents[number] or b"", told, refusals)
+
         for number, data in enumerate(contents):
             if data is None:
                 continue
-            try:
-                ready = self._prepare(data)
-            except FileRefused as error:
-                start = first_line(data, self._format.encoding)
-                refusals.append(Refusal(number, None, error.rule, error.message, start))
-                continue
-            if ready.noticed or ready.layout.absent:
-                told[number] = ready
-            if self._can_be_joined(ready):
-                groups[ready.layout, ready.quoted].add(number, ready.body)
-            else:
-                pieces.append(self._parse_quoted(number, ready, len(contents)))
-        for (layout, quoted), group in groups.items():
-            pieces.extend(self._parse_group(layout, quoted, group, len(contents), self._checks.file_rejects))
+            if plain := self._plain_files.body(data):
+                group_of(plain.layout, False, self._kept_in).add(number, plain.body)
+            elif ready := prepare(number):
+                if self._can_be_joined(ready):
+                    group_of(ready.layout, ready.quoted, ready.encoding).add(number, ready.body)
+                else:
+                    pieces.append(self._parse_quoted(number, ready, len(contents)))
+        for (layout, quoted, _), group in groups.items():
+            even = group.without_strays(prepare)
+            pieces.extend(self._parse_group(layout, quoted, even, len(contents), self._checks.file_rejects))
         pack = self._join(pieces, refusals, len(contents))
-        pack.raw = _RawLines(contents, self._format)
+        pack.raw = RawLines(contents, self._format)
         _notice(pack, told, paths or [str(number) for number in range(len(contents))])
         return pack
+
+    def _try_to_prepare(
+        self, number: int, data: bytes, told: dict[int, _Ready], refusals: list[Refusal]
+    ) -> _Ready | None:
+        """A file that can be parsed, or none and why not."""
+        try:
+            ready = self._prepare(data)
+        except FileRefused as error:
+            start = first_line(data, self._format.encoding)
+            refusals.append(Refusal(number, None, error.rule, error.message, start))
+            return None
+        if ready.noticed or ready.layout.absent:
+            told[number] = ready
+        elif self._format.header != "none":
+            self._plain_files.learn(data, ready.layout)
+        return ready
 
     def _can_be_joined(self, ready: _Ready) -> bool:
         """Whether each line of a file is a record for certain."""
@@ -140,9 +146,10 @@ class CsvReader:
             if b"\n" in data:
                 noticed += (("no_final_line_end", 1),)
             body += b"\n"  # joined with others, its last line must not run into the next file
-        if not body.isascii():
+        kept = self._kept_in if body.isascii() else kept_in(encoding)
+        if kept == "utf-8" and not body.isascii():
             body = as_utf8(body, encoding)
-        return _Ready(layout, body, quoted, whole, noticed)
+        return _Ready(layout, body, quoted, whole, noticed, kept)
 
     def _check_last_line(self, layout: Layout, body: bytes, quoted: bool) -> None:
         """See that a line without an end has all fields; with quotes or in one column, this is no place to tell.
@@ -159,19 +166,18 @@ class CsvReader:
             raise FileRefused("truncated", _cut_message(fields, len(layout.names)))
 
     def _parse_group(
-        self, layout: Layout, quoted: bool, group: _Group, files: int, most: int | None = None
+        self, layout: Layout, quoted: bool, group: Group, files: int, most: int | None = None
     ) -> Iterator[Pack]:
         """Parse joined bodies; each line is a row, so that counting tells file and line."""
         try:
-            table, ragged = self._parse_joined(layout, quoted, group, most)
+            table, encoding, ragged = self._parse_joined(layout, quoted, group, most)
         except _ManyRagged:
             others, refusals = self._refuse_ragged(layout, quoted, group)
             yield _refused(files, *refusals)
             if others.files:
                 yield from self._parse_group(layout, quoted, others, files)
             return
-        counts = np.array(group.counts, np.int64)
-        numbers = np.array(group.files, np.int32)
+        counts, numbers = group.counts, np.array(group.files, np.int32)
         file = np.repeat(numbers, counts)
         first = np.repeat(np.cumsum(counts) - counts, counts)
         line = (np.arange(len(file)) - first + 1).astype(np.int32)
@@ -188,14 +194,16 @@ class CsvReader:
         ]
         lines = np.zeros(files, np.int64)
         lines[numbers] = counts
-        columns = {name: _one_chunk(table.column(name)) for name in table.column_names}
+        columns = {name: decoded(one_chunk(table.column(name)), encoding) for name in table.column_names}
         yield Pack(columns, file[keep], line[keep], lines, refusals)
 
-    def _refuse_ragged(self, layout: Layout, quoted: bool, group: _Group) -> tuple[_Group, list[Refusal]]:
+    def _refuse_ragged(self, layout: Layout, quoted: bool, group: Group) -> tuple[Group, list[Refusal]]:
         """The files of a group without those that are refused for lines with another number of fields, and these."""
-        others, refusals = _Group(), []
+        others, refusals = Group(group.encoding), []
+        group = group.in_utf8()
         for number, body in zip(group.files, group.bodies, strict=True):
-            refusal = refuse_ragged(number, body, len(layout.names), self._delimiter, quoted, self._checks)
+            lines = line_feeds_only(body)
+            refusal = refuse_ragged(number, lines, len(layout.names), self._delimiter, quoted, self._checks)
             if refusal is None:
                 others.add(number, body)
             else:
@@ -203,24 +211,40 @@ class CsvReader:
         return others, refusals
 
     def _parse_joined(
-        self, layout: Layout, quoted: bool, group: _Group, most: int | None
-    ) -> tuple[pa.Table, list[tuple[int, int, str]]]:
-        """The rows of all bodies, and those that have another number of fields: row, number of fields, and text.
+        self, layout: Layout, quoted: bool, group: Group, most: int | None
+    ) -> tuple[pa.Table, str, list[tuple[int, int, str]]]:
+        """The rows of all bodies, in which encoding, and those with another number of fields: row, number, text.
 
         Raises
         ------
         _ManyRagged
             If these are more than `most`.
         """
-        blob = b"".join(group.bodies)
-        if blob.startswith(UTF8_BOM):
-            blob = UTF8_BOM + blob  # the parser takes one away
+        if not group.is_utf8:
+            # the parser tells the text of a line with other fields in UTF-8 alone
+            with suppress(pa.ArrowInvalid):
+                return self._parse(layout, quoted, group, None), group.encoding, []
+            group = group.in_utf8()
         ragged: list[tuple[int, int, str]] = []
 
         def skip(row: pacsv.InvalidRow) -> str:
             ragged.append((row.number - 1, row.actual_columns, row.text))
             return "error" if most is not None and len(ragged) > most else "skip"
 
+        try:
+            return self._parse(layout, quoted, group, skip), "utf-8", ragged
+        except pa.ArrowInvalid:
+            if most is not None and len(ragged) > most:
+                raise _ManyRagged from None
+            raise
+
+    def _parse(
+        self, layout: Layout, quoted: bool, group: Group, ragged: Callable[[pacsv.InvalidRow], str] | None
+    ) -> pa.Table:
+        """The rows of all bodies; `ragged` decides on lines with another number of fields."""
+        blob = group.blob
+        if blob.startswith(UTF8_BOM):
+            blob = UTF8_BOM + blob  # the parser takes one away
         parsing = pacsv.ParseOptions(
             delimiter=self._format.delimiter,
             quote_char='"' if quoted else False,
@@ -228,33 +252,30 @@ class CsvReader:
             double_quote=False,
             # blank lines are lines: rejected by a rule of their own, so that line numbers are those of an editor
             ignore_empty_lines=False,
-            invalid_row_handler=skip,
+            invalid_row_handler=ragged,
         )
         converting = pacsv.ConvertOptions(
             column_types=dict.fromkeys(layout.names, TEXT),
             include_columns=[name for name in self._names if name in layout.names],
             strings_can_be_null=False,
-            check_utf8=False,  # it was decoded, or is ASCII
+            check_utf8=False,  # it was looked at, or its distinct texts are decoded later
         )
         # one thread: there is a process for each core already
-        reading = pacsv.ReadOptions(column_names=[*layout.names], use_threads=False, block_size=_block_size(group))
-        try:
-            return pacsv.read_csv(pa.BufferReader(blob), reading, parsing, converting), ragged
-        except pa.ArrowInvalid:
-            if most is not None and len(ragged) > most:
-                raise _ManyRagged from None
-            raise
+        reading = pacsv.ReadOptions(column_names=[*layout.names], use_threads=False, block_size=group.block)
+        return pacsv.read_csv(pa.BufferReader(blob), reading, parsing, converting)
 
-    def _parse_apart(self, layout: Layout, quoted: bool, group: _Group, files: int) -> Iterator[Pack]:
+    def _parse_apart(self, layout: Layout, quoted: bool, group: Group, files: int) -> Iterator[Pack]:
         """The joined count did not add up: find the file that is to blame, and leave the others alone."""
-        for number, body, count in zip(group.files, group.bodies, group.counts, strict=True):
+        for number, body in zip(group.files, group.bodies, strict=True):
             if quoted:
-                yield self._parse_quoted(number, _Ready(layout, body, quoted=True, whole=True), files)
+                yield self._parse_quoted(
+                    number, _Ready(layout, line_feeds_only(body), True, True, encoding=group.encoding), files
+                )
             elif len(group.files) == 1:
                 problem = "the lines of the file and its parsed rows do not add up"
                 yield _refused(files, Refusal(number, None, "accounting", problem))
             else:
-                yield from self._parse_group(layout, quoted, _Group([number], [body], [count]), files)
+                yield from self._parse_group(layout, quoted, Group(group.encoding, [number], [body]), files)
 
     def _parse_quoted(self, number: int, ready: _Ready, files: int) -> Pack:
         """Parse one file with quotes; `line` is the first one of a record that spans several."""
@@ -262,7 +283,7 @@ class CsvReader:
         rows: list[list[str]] = []
         line: list[int] = []
         refusals: list[Refusal] = []
-        texts = ready.body.decode().split("\n")[:-1]
+        texts = ready.body.decode(ready.encoding).split("\n")[:-1]
         last, within = [""] * width, 0
         try:
             for cut in self._cut(texts, width):
@@ -330,7 +351,7 @@ def _notice(pack: Pack, told: Mapping[int, _Ready], paths: Sequence[str]) -> Non
 
 def _join_column(name: str, pieces: list[Pack]) -> pa.DictionaryArray:
     chunks = [piece.columns.get(name, _absent(len(piece.file))) for piece in pieces]
-    return _one_chunk(pa.chunked_array(chunks, TEXT))
+    return one_chunk(pa.chunked_array(chunks, TEXT))
 
 
 # a tuple, not a dataclass: a microsecond less a file
@@ -342,49 +363,7 @@ class _Ready(NamedTuple):
     quoted: bool
     whole: bool
     noticed: Noticed = ()
-
-
-def _raw_records(data: bytes, form: FileFormat) -> dict[int, str]:
-    """The records of a file as they stood, by their first line, without their line ends."""
-    body, encoding, _ = decide_encoding(data, form)
-    text = body.decode(encoding, errors="replace").replace("\r\n", "\n")
-    lines = text.split("\n" if "\n" in text else "\r")
-    if form.header != "none":
-        del lines[0]
-    if not (form.quotes and form.line_breaks_in_fields and '"' in text):
-        return dict(enumerate(lines, 1))
-    # a stray \r was read as a blank, see `line_feeds`
-    cuts = cut_records([line.replace("\r", " ") for line in lines], form.delimiter)
-    return {cut.begin + 1: "\n".join(lines[cut.begin : cut.end]) for cut in cuts}
-
-
-class _RawLines:
-    """The lines of files as they stood; a file is split once, for they are asked for in the order of the files."""
-
-    def __init__(self, contents: Sequence[bytes | None], form: FileFormat) -> None:
-        self._contents = contents
-        self._form = form
-        self._file = -1
-        self._lines: dict[int, str] = {}
-
-    def __call__(self, file: int, line: int) -> str:
-        if file != self._file:
-            self._file, self._lines = file, _raw_records(self._contents[file] or b"", self._form)
-        return self._lines[line]
-
-
-def _block_size(group: _Group) -> int:
-    """Bytes that are parsed at a time: what fits into a processor's cache, but never less than a line."""
-    return max(BLOCK, max(map(len, group.bodies)) + len(UTF8_BOM) + 1)
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """One dictionary array; the dictionaries of the chunks are made one."""
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    if column.num_chunks == 0:
-        return pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), pa.array([], pa.string()))
-    return column.unify_dictionaries().combine_chunks()
+    encoding: str = "utf-8"
 
 
 def _absent(rows: int) -> pa.DictionaryArray:

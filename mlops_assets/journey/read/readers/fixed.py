@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 
+from mlops_assets.journey.read.readers.alike import Joined, once_each
 from mlops_assets.journey.read.readers.formats import BadRow, FileRows, Raws
 from mlops_assets.journey.read.readers.pack import first_line
 from mlops_assets.journey.read.readers.text import Noticed, as_utf8, decide_encoding, line_feeds
@@ -47,6 +49,44 @@ class FixedWidth:
             lines = [lines[number - 1] for number in numbers.tolist()]
         columns = {name: [line[place].strip(" ") for line in lines] for name, place in self._places.items()}
         return FileRows({**columns}, numbers, body.count(b"\n") + 1, bad, noticed)
+
+    def join(self, contents: Mapping[int, bytes]) -> Iterator[Joined]:
+        """The rows of files all of whose lines have the length of their fields; see `Format`."""
+        if self._most is None:
+            return
+        # letters of one size lie at places of bytes, too
+        same_size: dict[str, dict[int, bytes]] = {"latin-1": {}, "utf-32-le": {}}
+        noticed: dict[int, Noticed] = {}
+        for number, data in contents.items():
+            try:
+                body, _, noticed[number] = self._body(data)
+            except FileRefused:
+                continue
+            text = body.decode() + "\n"
+            lines = text.count("\n")
+            if text[self._least :: self._least + 1] == "\n" * lines and len(text) == lines * (self._least + 1):
+                try:
+                    same_size["latin-1"][number] = text.encode("latin-1")
+                except UnicodeEncodeError:
+                    same_size["utf-32-le"][number] = text.encode("utf-32-le")
+        for coding, bodies in same_size.items():
+            if bodies:
+                joined = self._cut(bodies, coding)
+                joined.noticed |= {number: noticed[number] for number in bodies}
+                yield joined
+
+    def _cut(self, bodies: Mapping[int, bytes], coding: str) -> Joined:
+        size = len(" ".encode(coding))
+        width = (self._least + 1) * size
+        places = np.frombuffer(b"".join(bodies.values()), np.uint8).reshape(-1, width)
+        columns = {}
+        for name, place in self._places.items():
+            field = np.ascontiguousarray(places[:, place.start * size : place.stop * size])
+            buffers = [None, pa.py_buffer(field)]
+            found = pa.Array.from_buffers(pa.binary(field.shape[1]), len(field), buffers).dictionary_encode()
+            texts = [spelt.decode(coding).strip(" ") for spelt in found.dictionary.to_pylist()]
+            columns[name] = once_each(pa.DictionaryArray.from_arrays(found.indices, pa.array(texts, pa.string())))
+        return Joined({number: len(body) // width for number, body in bodies.items()}, columns)
 
     def raws(self, data: bytes) -> Raws:
         """The lines of a file; see `Format`."""

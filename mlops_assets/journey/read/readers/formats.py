@@ -1,11 +1,12 @@
-"""In: files of a format that is no CSV. Out: a pack of text columns, whatever the format; each file is read on its own.
+"""In: files of a format that is no CSV. Out: a pack of text columns, whatever the format.
 
 A format finds rows and bad records in the bytes of one file, and counts its records in another way than it finds them.
+Files that are alike, and have no bad record, it may read together, which costs a fraction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple, Protocol, TypeAlias
@@ -13,6 +14,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from mlops_assets.journey.read.readers.alike import FEWEST, Joined
 from mlops_assets.journey.read.readers.names import Settled
 from mlops_assets.journey.read.readers.pack import RAW_LIMIT, TEXT, Pack, Refusal
 from mlops_assets.plugins import FileRefused
@@ -21,6 +23,9 @@ from mlops_assets.use_case.notices import ABSENT, MISNAMED
 
 Raws = Callable[[int], str]
 """The record of a number as it stands in its file."""
+
+Raw = Callable[[int, int], str]
+"""The record of a file, by their numbers."""
 
 Texts: TypeAlias = list[str] | pa.DictionaryArray
 """The text of a column in the rows of a file, empty where there is no value."""
@@ -72,6 +77,13 @@ class Format(Protocol):
         ------
         FileRefused
             If the file is no use as a whole.
+        """
+        ...
+
+    def join(self, contents: Mapping[int, bytes]) -> Iterator[Joined]:
+        """The rows of files that can be read together, by their numbers, as `read` would give them.
+
+        A file with a record that is no row is not among them.
         """
         ...
 
@@ -129,28 +141,63 @@ class FormatReader:
         paths
             What the files are called where something is noticed; by default they have their number.
         """
-        found: dict[int, FileRows] = {}
+        given = {number: data for number, data in enumerate(contents) if data is not None}
+        joined = [*self._form.join(given)] if len(given) >= FEWEST else []
         refusals: list[Refusal] = []
         lines = np.zeros(len(contents), np.int64)
         raw = _Raws(contents, self._form)
-        for number, data in enumerate(contents):
-            if data is None:
+        pieces = [_Piece.of_joined(one) for one in joined]
+        settled: dict[int, Settled] = {}
+        noticed: dict[int, Sequence[tuple[str, int]]] = {}
+        for one in joined:
+            settled |= dict.fromkeys(one.rows, one.settled)
+            noticed |= one.noticed
+            lines[[*one.rows]] = [*one.rows.values()]
+        for number, data in given.items():
+            if number in settled:
                 continue
             try:
-                found[number] = rows = _checked(self._form.read(data))
+                rows = _checked(self._form.read(data))
             except FileRefused as error:
                 refusals.append(Refusal(number, None, error.rule, error.message, self._form.start(data)))
                 continue
             lines[number] = rows.lines
             refusals += [Refusal(number, *bad, raw(number, bad.line)[:RAW_LIMIT]) for bad in rows.bad]
-        columns = {name: _join(name, [*found.values()]) for name in self._names}
-        file = [np.full(len(rows.line), number, np.int32) for number, rows in found.items()]
-        line = [rows.line for rows in found.values()]
-        nothing = np.zeros(0, np.int32)
-        pack = Pack(columns, np.concatenate([nothing, *file]), np.concatenate([nothing, *line]), lines, refusals, raw)
-        for number, rows in found.items():
-            _notice(pack, rows, paths[number] if paths else str(number))
+            pieces.append(_Piece(np.full(len(rows.line), number, np.int32), rows.line, rows.columns))
+            settled[number], noticed[number] = rows.settled, rows.noticed
+        pack = _pack(self._names, pieces, lines, refusals, raw)
+        for number in sorted(settled):
+            path = paths[number] if paths else str(number)
+            _notice(pack, settled[number], noticed.get(number, ()), path)
         return pack
+
+
+class _Piece(NamedTuple):
+    """Rows with their files and records."""
+
+    file: np.ndarray
+    line: np.ndarray
+    columns: Mapping[str, Texts]
+
+    @classmethod
+    def of_joined(cls, joined: Joined) -> _Piece:
+        counts = np.array([*joined.rows.values()])
+        file = np.repeat(np.array([*joined.rows], np.int32), counts)
+        first = np.repeat(np.cumsum(counts) - counts, counts)
+        return cls(file, (np.arange(len(file)) - first + 1).astype(np.int32), joined.columns)
+
+
+def _pack(names: Sequence[str], pieces: list[_Piece], lines: np.ndarray, refusals: list[Refusal], raw: Raw) -> Pack:
+    """The pieces as one, in the order of the files."""
+    nothing = np.zeros(0, np.int32)
+    columns = {name: _join(name, pieces) for name in names}
+    file = np.concatenate([nothing, *(piece.file for piece in pieces)])
+    line = np.concatenate([nothing, *(piece.line for piece in pieces)])
+    if (np.diff(file) < 0).any():
+        order = np.argsort(file, kind="stable")
+        columns = {name: column.take(pa.array(order)) for name, column in columns.items()}
+        file, line = file[order], line[order]
+    return Pack(columns, file, line, lines, refusals, raw)
 
 
 def _checked(rows: FileRows) -> FileRows:
@@ -169,9 +216,9 @@ def _checked(rows: FileRows) -> FileRows:
     return rows
 
 
-def _join(name: str, found: Sequence[FileRows]) -> pa.DictionaryArray:
+def _join(name: str, pieces: Sequence[_Piece]) -> pa.DictionaryArray:
     """A column of all files; where a file lacks it, it has no values."""
-    chunks = [rows.columns.get(name) if name in rows.columns else [""] * len(rows.line) for rows in found]
+    chunks = [piece.columns[name] if name in piece.columns else [""] * len(piece.line) for piece in pieces]
     lists = [chunk for chunk in chunks if isinstance(chunk, list)]
     if len(lists) == len(chunks):
         return pa.array(list(chain.from_iterable(lists)), pa.string()).dictionary_encode()
@@ -182,13 +229,13 @@ def _join(name: str, found: Sequence[FileRows]) -> pa.DictionaryArray:
     return joined.chunk(0) if joined.num_chunks == 1 else joined.unify_dictionaries().combine_chunks()
 
 
-def _notice(pack: Pack, rows: FileRows, path: str) -> None:
-    for name, times in rows.noticed:
+def _notice(pack: Pack, settled: Settled, noticed: Sequence[tuple[str, int]], path: str) -> None:
+    for name, times in noticed:
         pack.notice(name, path, times)
-    for name in rows.settled.absent:
+    for name in settled.absent:
         pack.notice(ABSENT + name, path)
-    if rows.settled.misnamed:
-        pack.notice(MISNAMED, f"{path} has {rows.settled.misnamed}")
+    if settled.misnamed:
+        pack.notice(MISNAMED, f"{path} has {settled.misnamed}")
 
 
 class _Raws:

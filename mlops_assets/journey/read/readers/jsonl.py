@@ -2,18 +2,20 @@
 
 Lines with the keys of the first one, in its order and spacing, are cut by one pattern, which proves them to be flat
 objects of JSON with each key once; only the distinct values are looked at. All other lines are parsed one by one.
+Files whose lines are all alike are cut together (`alike`), at the comma and the quote between two values.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from mlops_assets.journey.read.readers.alike import Form, Joined, Part, join_alike
 from mlops_assets.journey.read.readers.formats import BadRow, FileRows, Raws
 from mlops_assets.journey.read.readers.names import Names
 from mlops_assets.journey.read.readers.pack import first_line
@@ -28,7 +30,12 @@ VALUE = rf"(?:{STRING}|{NUMBER}|true|false|null)"
 SPACE = r"[ \t]*+"
 PAIR = rf"{SPACE}{STRING}{SPACE}:{SPACE}{VALUE}{SPACE}"
 FLAT = re.compile(rf"{SPACE}\{{{PAIR}(?:,{PAIR})*+\}}{SPACE}")
+WHOLE_VALUE = re.compile(VALUE)
 KEYED = re.compile(rf"({STRING}){SPACE}:{SPACE}({VALUE})")
+
+COMMA = re.compile(r"([ \t]*+)(,[ \t]*+\")")
+SIGN = "\x1f"
+"""What stands for the comma and the quote between two values; in a text of JSON it is an escape."""
 
 MOST_TEMPLATES = 100
 MOST_TEXTS = 200_000
@@ -64,6 +71,7 @@ class _Template:
     pattern: re.Pattern[str]
     keys: tuple[str, ...]
     headers: tuple[str, ...]
+    between: tuple[str, ...]
 
 
 class JsonLines:
@@ -83,6 +91,7 @@ class JsonLines:
         self._numbers = {name for name, column in use_case.columns.items() if column.type in ("number", "integer")}
         self._templates: dict[tuple[str, ...], _Template | None] = {}
         self._texts = {numeric: _Texts(self._decimal if numeric else ".") for numeric in (False, True)}
+        self._proven = {numeric: texts.proven for numeric, texts in self._texts.items()}
 
     def read(self, data: bytes) -> FileRows:
         """The rows of a file; see `Format`."""
@@ -110,6 +119,44 @@ class JsonLines:
         if settled is not None:
             rows.settled = settled
         return rows
+
+    def join(self, contents: Mapping[int, bytes]) -> Iterator[Joined]:
+        """The rows of files whose lines are all alike; see `Format`."""
+        bodies: dict[int, bytes] = {}
+        noticed: dict[int, list[tuple[str, int]]] = {}
+        for number, data in contents.items():
+            try:
+                body, _, noticed[number] = self._body(data)
+            except FileRefused:
+                continue
+            if SIGN.encode() not in body:
+                bodies[number] = body + b"\n"
+        for joined in join_alike(bodies, self._form):
+            joined.noticed |= {number: noticed[number] for number in joined.rows}
+            yield joined
+
+    def _form(self, body: bytes) -> Form | None:
+        """The form of lines like the first one, if they can be cut at their commas."""
+        template = self._template(body[: body.index(b"\n")].decode())
+        if template is None:
+            return None
+        try:
+            settled = self._names.settle(template.keys)
+        except FileRefused:
+            return None
+        first, *between, last = template.between
+        # blanks, the comma with the quote, and what follows
+        cuts = [COMMA.split(one, 1) for one in between]
+        if len({comma for _, _, comma, _ in cuts}) > 1:
+            return None
+        behind = [*(blanks for _, blanks, _, _ in cuts), last]
+        before = [first, *(rest for *_, rest in cuts)]
+        columns = [self._names.columns.get(key) for key in template.keys]
+        parts = [
+            Part(ahead, after, self._proven[column in self._numbers], column)
+            for ahead, after, column in zip(before, behind, columns, strict=True)
+        ]
+        return Form(tuple(parts), SIGN, settled, cuts[0][2] if cuts else "")
 
     def raws(self, data: bytes) -> Raws:
         """The lines of a file; see `Format`."""
@@ -193,7 +240,7 @@ class JsonLines:
         pattern = "^" + re.escape(between[0])
         for key, behind in zip(keys, between[1:], strict=True):
             pattern += (f"({VALUE})" if key in self._names.columns else VALUE) + re.escape(behind)
-        return _Template(re.compile(rf"{pattern}$|^(.*)$", re.MULTILINE), keys, headers)
+        return _Template(re.compile(rf"{pattern}$|^(.*)$", re.MULTILINE), keys, headers, between)
 
     def _patch(
         self, columns: dict[str, list[str]], others: Sequence[str], seen: set[str], *, whole: bool
@@ -207,7 +254,9 @@ class JsonLines:
                 record = self._parse(line)
             except BadValue as error:
                 if error.rule == "not_json" and not whole and at == len(others) - 1 and len(others) > 1:
-                    message = "the last line stops in the middle of an object: cut off?"
+                    message = (
+                        "the last line stops in the middle of an object: cut off, or an object over several lines?"
+                    )
                     raise FileRefused("truncated", message) from None
                 bad[at] = BadRow(at + 1, error.rule, error.message)
                 continue
@@ -292,6 +341,13 @@ class _Texts(dict[str, str]):
         text = self[token] = self._read(token)
         return text
 
+    def proven(self, token: str) -> str | None:
+        """The text of a value; None if it is none of JSON, or one that is told of where it stands."""
+        if not token or (token not in self and not WHOLE_VALUE.fullmatch(token)):
+            return None
+        text = self[token]
+        return None if self.unfit and not _is_fit(text) else text
+
     def _read(self, token: str) -> str:
         if token.startswith('"'):
             if "\\" not in token:
@@ -305,3 +361,10 @@ class _Texts(dict[str, str]):
         if token in ("", "null"):
             return ""
         return token if token in ("true", "false") else written_number(token, self._decimal)
+
+
+def _is_fit(text: str) -> bool:
+    try:
+        return text == fit_text("", text)
+    except BadValue:
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from itertools import islice
 from typing import NamedTuple
 
 from mlops_assets.journey.read.readers.header import near_miss
@@ -11,6 +12,9 @@ from mlops_assets.use_case import UseCase
 
 SHOWN = 5
 """Columns that are named where they are missing."""
+
+MOST_OTHERS = 1_000
+"""Further names of a file that are compared with those that it should have."""
 
 
 class Settled(NamedTuple):
@@ -55,7 +59,7 @@ class Names:
             If it lacks one.
         """
         absent = [header for header in self.columns if header not in seen]
-        others = [name for name in seen if name not in self.columns]
+        others = [*islice((name for name in seen if name not in self.columns), MOST_OTHERS)]
         missing = [header for header in absent if self.columns[header] not in self._optional]
         if missing:
             listed = ", ".join(_show(header, others) for header in missing[:SHOWN])

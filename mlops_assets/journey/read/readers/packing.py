@@ -22,6 +22,8 @@ SMALL = 1 << 20
 """Bytes up to which nobody asks for the ratio: a file of one line, a thousand times, is no bomb."""
 
 PIECE = 1 << 18
+FIRST_WINDOW = 1 << 12
+"""Bytes that are looked at first of a member: zlib copies what lies behind its end, and a file may have a million."""
 
 USUAL_RATIO = 8
 """What a packed byte is taken for where shards are cut by size."""
@@ -95,25 +97,25 @@ def _too_large(packed: int, most: int, form: FileFormat) -> FileRefused:
 
 
 def _gunzip(data: bytes) -> Iterator[bytes]:
-    left = data
-    while left:
+    whole, at = memoryview(data), 0
+    while at < len(data):
         # what tapes are filled up with says nothing
-        if not left.startswith(MAGIC["gzip"]):
-            if left.strip(b"\0"):
-                raise FileRefused("compression", f"{len(left):,} bytes follow the end of what is packed")
+        if not data.startswith(MAGIC["gzip"], at):
+            if data[at:].strip(b"\0"):
+                raise FileRefused("compression", f"{len(data) - at:,} bytes follow the end of what is packed")
             return
-        stream = zlib.decompressobj(wbits=31)
+        stream, window = zlib.decompressobj(wbits=31), FIRST_WINDOW
         try:
-            yield stream.decompress(left, PIECE)
             while not stream.eof:
-                waiting = stream.unconsumed_tail
-                piece = stream.decompress(waiting, PIECE)
-                if not piece and not stream.eof and len(stream.unconsumed_tail) == len(waiting):
+                given = whole[at : at + window]
+                piece = stream.decompress(given, PIECE)
+                if not (piece or given or stream.eof):
                     raise FileRefused("truncated", "the file stops in the middle of what is packed: cut off?")
                 yield piece
+                at += len(given) - len(stream.unconsumed_tail) - len(stream.unused_data)
+                window = min(2 * window, PIECE)
         except zlib.error as error:
             raise FileRefused("compression", f"the file is damaged: {error}") from None
-        left = stream.unused_data
 
 
 def _unzstd(data: bytes) -> Iterator[bytes]:

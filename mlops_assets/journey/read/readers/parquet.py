@@ -8,20 +8,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mlops_assets.journey.read.readers.alike import Joined
 from mlops_assets.journey.read.readers.formats import BadRow, FileRows, Raws
-from mlops_assets.journey.read.readers.names import Names
+from mlops_assets.journey.read.readers.names import Names, Settled
 from mlops_assets.journey.read.readers.pack import TEXT
 from mlops_assets.journey.read.readers.typed import NotText, as_texts, as_typed
 from mlops_assets.plugins import FileRefused
 from mlops_assets.use_case import UseCase
 
 MAGIC, ENCRYPTED = b"PAR1", b"PARE"
+
+TEXTS = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+)
+"""The types that are read as dictionaries."""
 
 DEEPEST = 32
 """Structs within structs that are looked into."""
@@ -39,31 +51,12 @@ class ParquetFiles:
     def __init__(self, use_case: UseCase) -> None:
         self._use_case = use_case
         self._names = Names(use_case)
+        self._texts: list[str] = []
 
     def read(self, data: bytes) -> FileRows:
         """The rows of a file; see `Format`."""
-        try:
-            return self._read(data)
-        except MemoryError:  # no fault of the file, see `RecordsReader`
-            raise
-        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-            raise FileRefused("not_parquet", f"the file is damaged: {_first(error)}") from None
-
-    def _read(self, data: bytes) -> FileRows:
-        with _open(data) as file:
-            texts = [name for name, kind in leaves_of(file.schema_arrow) if _is_text(kind)]
-        # a text that is written once, and named a million times, must not be there a million times
-        with _open(data, texts) as file:
-            headers = [name for name, _ in leaves_of(file.schema_arrow)]
-            twice = next((name for name in headers if headers.count(name) > 1), None) if _many(headers) else None
-            if twice is not None:
-                raise FileRefused("header", f"the file names the column {twice!r} twice")
-            settled = self._names.settle(headers)
-            wanted = [header for header in headers if header in self._names.columns]
-            rows = file.metadata.num_rows
-            self._check_size(file, wanted)
-            table = _flat(file.read(columns=wanted, use_threads=False))
-        columns, unfit = self._columns(table, wanted)
+        rows, settled, table = self._table(data)
+        columns, unfit = self._columns(table)
         bad = [BadRow(at + 1, "text", f"{header!r} holds NUL, which no text may") for at, header in unfit.items()]
         line = np.arange(1, len(table) + 1, dtype=np.int32)
         if bad:
@@ -71,6 +64,58 @@ class ParquetFiles:
             line = line[keep]
             columns = {name: column.filter(pa.array(keep)) for name, column in columns.items()}
         return FileRows({**columns}, line, rows, bad, settled=settled)
+
+    def join(self, contents: Mapping[int, bytes]) -> Iterator[Joined]:
+        """The rows of files whose columns have the same types, with no unfit text; see `Format`."""
+        alike: dict[tuple[str, Settled], dict[int, pa.Table]] = {}
+        for number, data in contents.items():
+            try:
+                rows, settled, table = self._table(data)
+            except FileRefused:
+                continue
+            if rows == len(table) > 0:
+                alike.setdefault((repr(table.schema), settled), {})[number] = table.replace_schema_metadata()
+        for (_, settled), tables in alike.items():
+            try:
+                columns, unfit = self._columns(pa.concat_tables(tables.values()))
+            except FileRefused:
+                continue
+            if not unfit:
+                yield Joined({number: len(table) for number, table in tables.items()}, {**columns}, settled)
+
+    def _table(self, data: bytes) -> tuple[int, Settled, pa.Table]:
+        """How many rows a file says to have, what there is to say of its names, and its columns of the contract.
+
+        Raises
+        ------
+        FileRefused
+            If it is no use as a whole.
+        """
+        with _damage_told(), self._open(data) as file:
+            headers = [name for name, _ in leaves_of(file.schema_arrow)]
+            twice = next((name for name in headers if headers.count(name) > 1), None) if _many(headers) else None
+            if twice is not None:
+                raise FileRefused("header", f"the file names the column {twice!r} twice")
+            settled = self._names.settle(headers)
+            wanted = [header for header in headers if header in self._names.columns]
+            self._check_size(file, wanted)
+            return file.metadata.num_rows, settled, _flat(file.read(columns=wanted, use_threads=False))
+
+    def _open(self, data: bytes) -> pq.ParquetFile:
+        """A file with its texts as dictionaries: what is written once, and named a million times, is there once.
+
+        Which columns are texts its footer says; most files of a day have those of the file before.
+        """
+        try:
+            file = _open(data, self._texts)
+        except KeyError:
+            file = _open(data)
+        kinds = leaves_of(file.schema_arrow)
+        if any(_is_text(kind) for _, kind in kinds):
+            file.close()
+            self._texts = [name for name, kind in kinds if _is_text(kind) or pa.types.is_dictionary(kind)]
+            file = _open(data, self._texts)
+        return file
 
     def _check_size(self, file: pq.ParquetFile, wanted: Sequence[str]) -> None:
         """See by the footer that a file does not become too large: a column of one value is a few bytes.
@@ -92,28 +137,34 @@ class ParquetFiles:
             what = f"{metadata.num_rows:,} rows of {len(wanted)} columns, {size:,} bytes unpacked"
             raise FileRefused("too_large", f"{what}, allowed {largest:,} (`files.largest`)")
 
-    def _columns(self, table: pa.Table, wanted: Sequence[str]) -> tuple[dict[str, pa.DictionaryArray], dict[int, str]]:
-        """The text of every column, and by place the rows with a text that cannot be stored."""
+    def _columns(self, table: pa.Table) -> tuple[dict[str, pa.DictionaryArray], dict[int, str]]:
+        """The text of every column, and by place the rows with a text that cannot be stored.
+
+        Raises
+        ------
+        FileRefused
+            If a column has a type that has no texts.
+        """
         columns: dict[str, pa.DictionaryArray] = {}
         unfit: dict[int, str] = {}
-        for header in wanted:
-            name = self._names.columns[header]
-            column = table.column(header)
-            try:
-                columns[name] = texts = as_texts(column, self._use_case.columns[name], self._use_case.files)
-            except NotText as error:
-                raise FileRefused("schema", f"{header!r} is {error}") from None
-            odd = pc.match_substring(texts.dictionary, "\0").to_numpy(zero_copy_only=False)
-            if odd.any():
-                unfit |= dict.fromkeys(np.flatnonzero(odd.take(texts.indices.to_numpy())).tolist(), header)
+        with _damage_told():
+            for header in table.column_names:
+                name = self._names.columns.get(header)
+                if name is None:  # beside a field of a struct
+                    continue
+                column = table.column(header)
+                try:
+                    columns[name] = texts = as_texts(column, self._use_case.columns[name], self._use_case.files)
+                except NotText as error:
+                    raise FileRefused("schema", f"{header!r} is {error}") from None
+                odd = pc.match_substring(texts.dictionary, "\0").to_numpy(zero_copy_only=False)
+                if odd.any():
+                    unfit |= dict.fromkeys(np.flatnonzero(odd.take(texts.indices.to_numpy())).tolist(), header)
         return columns, unfit
 
     def raws(self, data: bytes) -> Raws:
         """The records of a file as JSON objects of texts, for a record of Parquet is none; see `Format`."""
-        with _open(data) as file:
-            wanted = [name for name, _ in leaves_of(file.schema_arrow) if name in self._names.columns]
-            table = _flat(file.read(columns=wanted, use_threads=False))
-        columns, _ = self._columns(table, wanted)
+        columns, _ = self._columns(self._table(data)[2])
         headers = {name: header for header, name in self._names.columns.items()}
 
         def raw(line: int) -> str:
@@ -152,6 +203,17 @@ class ParquetFiles:
         sink = pa.BufferOutputStream()
         pq.write_table(pa.table(columns), sink, compression="zstd")
         return bytes(sink.getvalue())
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    """What Arrow says of a file that it cannot read, as a refusal."""
+    try:
+        yield
+    except MemoryError:  # no fault of the file, see `RecordsReader`
+        raise
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise FileRefused("not_parquet", f"the file is damaged: {_first(error)}") from None
 
 
 def _record(raw: str) -> dict[str, str | None]:
@@ -207,7 +269,7 @@ def _many(headers: Sequence[str]) -> bool:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind))
+    return any(is_kind(kind) for is_kind in TEXTS)
 
 
 def _flat(table: pa.Table) -> pa.Table:

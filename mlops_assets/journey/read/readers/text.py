@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from mlops_assets.plugins import FileRefused
 from mlops_assets.use_case import FileFormat
 
@@ -63,6 +65,16 @@ def line_feeds(data: bytes) -> tuple[bytes, int]:
                 return data.replace(b"\r", b" "), data.count(b"\r")
             data = data.replace(b"\r", b"\n")
     return data, 0
+
+
+@cache
+def kept_in(encoding: str) -> str:
+    """What the lines of files in an encoding are parsed in: as they are, where each byte is a letter; else UTF-8."""
+    try:
+        letters = bytes(range(256)).decode(encoding)
+    except UnicodeDecodeError:
+        return "utf-8"
+    return encoding if len(letters) == 256 and letters[:128].isascii() else "utf-8"
 
 
 def as_utf8(body: bytes, encoding: str) -> bytes:

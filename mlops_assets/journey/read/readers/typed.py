@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.journey.read.contract import check_column
-from mlops_assets.journey.read.readers.pack import TEXT
+from mlops_assets.journey.read.readers.alike import once_each
 from mlops_assets.journey.read.readers.values import written_number
 from mlops_assets.use_case import Column, FileFormat
 
@@ -49,14 +49,7 @@ def as_texts(values: pa.ChunkedArray, column: Column, form: FileFormat) -> pa.Di
     # no value is the empty text, as in a CSV file
     texts = pa.concat_arrays([texts, pa.array([""])])
     indices = whole.indices.cast(pa.int32()).fill_null(len(texts) - 1)
-    return _unique(pa.DictionaryArray.from_arrays(indices, texts))
-
-
-def _unique(texts: pa.DictionaryArray) -> pa.DictionaryArray:
-    """The same texts, each once in the dictionary."""
-    again = texts.dictionary.dictionary_encode()
-    indices = again.indices.take(texts.indices)
-    return pa.DictionaryArray.from_arrays(indices, again.dictionary).cast(TEXT)
+    return once_each(pa.DictionaryArray.from_arrays(indices, texts))
 
 
 def _distinct(values: pa.Array, column: Column, form: FileFormat) -> pa.Array:
@@ -68,6 +61,11 @@ def _distinct(values: pa.Array, column: Column, form: FileFormat) -> pa.Array:
             return values.cast(pa.string())
         except pa.ArrowInvalid:
             raise NotText("binary, and not UTF-8") from None
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        try:
+            values.validate(full=True)  # a file says of any bytes that they are text
+        except pa.ArrowInvalid:
+            raise NotText("text that is not UTF-8: damaged?") from None
     plain = (
         pa.types.is_string(kind)
         or pa.types.is_large_string(kind)

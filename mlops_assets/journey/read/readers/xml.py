@@ -15,6 +15,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
+from mlops_assets.journey.read.readers import alike_xml
+from mlops_assets.journey.read.readers.alike import Form, Joined, join_alike
 from mlops_assets.journey.read.readers.formats import BadRow, FileRows, Raws
 from mlops_assets.journey.read.readers.names import Names
 from mlops_assets.journey.read.readers.pack import first_line
@@ -79,6 +81,40 @@ class XmlRecords:
         if settled is not None:
             rows.settled = settled
         return rows
+
+    def join(self, contents: Mapping[int, bytes]) -> Iterator[Joined]:
+        """The rows of files whose records are all alike; see `Format`."""
+        bodies: dict[int, bytes] = {}
+        sound: dict[bytes, bool] = {}  # the same program writes the same around its records
+        for number, data in contents.items():
+            parts = alike_xml.split(data, self._record) if _is_utf8(data) else None
+            if parts is None:
+                continue
+            if parts.around not in sound:
+                sound[parts.around] = self._one(parts.around) is not None
+            if sound[parts.around]:
+                bodies[number] = parts.body
+        yield from join_alike(bodies, self._form)
+
+    def _form(self, body: bytes) -> Form | None:
+        """The form of records like the first one, if that is of plain elements."""
+        line = body[: body.index(b"\n")]
+        parts = alike_xml.parts_of(line.decode(), self._names.columns)
+        found = self._one(line.replace(alike_xml.NEWLINE, b"\n").strip())
+        if parts is None or found is None:
+            return None
+        try:
+            return Form(parts, alike_xml.SIGN, self._names.settle(found.seen))
+        except FileRefused:
+            return None
+
+    def _one(self, data: bytes) -> _Found | None:
+        """What is found in a file of a single record; None if it is none, or anything is wrong with it."""
+        try:
+            found = self._parse(data)
+        except FileRefused:
+            return None
+        return found if len(found.records) == 1 and not found.bad else None
 
     def raws(self, data: bytes) -> Raws:
         """The elements of a file as they stand there; see `Format`."""
@@ -272,6 +308,14 @@ class _Found:
         if name in self._values and self._wrong is None:
             self._wrong = "duplicate_key", f"{name!r} stands there twice"
         self._values[name] = text
+
+
+def _is_utf8(data: bytes) -> bool:
+    declared = DECLARED.match(data)
+    try:
+        return b"\0" not in data and (not declared or declared[1].lower() == b"utf-8") and data.decode() != ""
+    except UnicodeDecodeError:
+        return False
 
 
 def _local(name: str) -> str:

@@ -131,12 +131,20 @@ class FolderSource:
         after
             Path of an entry: only what comes behind it. Names are in order within each folder.
         """
+        for found in self.top(day, after):
+            if isinstance(found, Below):
+                yield from self.walk(found)
+            else:
+                yield found
+
+    def top(self, day: str, after: str = "") -> Iterator[Entry | Below]:
+        """The entries right in the day's folder, and the folders in it, which `walk` lists; arguments as in `list`."""
         if self._leads_out(self.place(day)):
             yield Entry(".", 0, 0, LEADS_OUT)
         elif Path(self.place(day)).exists():
-            yield from self._walk(Below(self.place(day), "", after.split("/") if after else ()))
+            yield from self._beside(Below(self.place(day), "", after.split("/") if after else ()))
 
-    def _walk(self, below: Below) -> Iterator[Entry]:
+    def walk(self, below: Below) -> Iterator[Entry]:
         """The entries of a folder and below; without recursion: folders may be nested as deeply as paths are long."""
         begun = [self._beside(below)]
         while begun:
