@@ -108,6 +108,12 @@ lint: .venv/.all  ## ruff, types, layers, known weaknesses, secrets, workflows; 
 	@$(BIN)/zizmor --offline --quiet .github
 	@$(BIN)/actionlint -shellcheck $(BIN)/shellcheck
 
+docs: .venv/.all  ## The documentation as a site: site/html/index.html, which needs no server and no network
+	@$(BIN)/python -m documentation
+
+pictures: .venv/.all  ## The pictures of pages in the documents, made anew by the tests that open them in a browser
+	@MLOPS_KEEP_PICTURES=1 $(BIN)/python -m pytest mlops_assets_tests/serving/pages -k "somebody or lamp_go_red or taken_home"
+
 check: lint test  ## Everything that must be green before a commit
 
 format: .venv/.all  ## Put the code into its format
@@ -134,6 +140,6 @@ advisories: .venv/.all  ## Make the list of known weaknesses of locked packages 
 	@$(BIN)/python -m scans.osv $(SOURCE)
 
 clean:  ## Remove .venv and all state under .mlops
-	rm -rf .venv .mlops
+	rm -rf .venv .mlops site
 
-.PHONY: help setup setup-dev torch demo dev secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-flavours bench-formats bench-growth bench-pages lint check format lock bundle advisories clean
+.PHONY: help setup setup-dev torch demo dev secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-flavours bench-formats bench-growth bench-pages lint docs pictures check format lock bundle advisories clean

@@ -118,14 +118,14 @@ def _result(stores: Stores, newest: Evaluation) -> list[str]:
 def _next_steps(every: list[Stores], now: dt.datetime) -> str:
     chosen = next((stores for stores in every if stores.use_case.name == "transactions"), every[0]).use_case
     name, last, settings = chosen.name, chosen.partitions.over(now), every[0].settings
-    command = ".venv/bin/mlops-assets" if _dev(settings) == "make dev" else "mlops-assets"
+    activated = ", after `. .venv/bin/activate`" if _dev(settings) == "make dev" else ""
     return f"""
-Everything lies under {settings.home}. What to look at next:
+Everything lies under {settings.home}. What to look at next{activated}:
   {_dev(settings)}     (Dagster's UI: graph, checks, leaderboard, at http://127.0.0.1:3000; the API at {API}/docs)
-  {command} predictions {name} --day {last}
-  {command} drift {name} --day {last}
-  {command} rejects {name} --day {last}
-  {command} status {name}
+  mlops-assets predictions {name} --day {last}
+  mlops-assets drift {name} --day {last}
+  mlops-assets rejects {name} --day {last}
+  mlops-assets status {name}
 """
 
 
