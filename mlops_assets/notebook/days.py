@@ -27,6 +27,7 @@ from mlops_assets.storage.tables import Published, Table
 from mlops_assets.use_case.drift import read_against
 from mlops_assets.views import drift as drift_views
 from mlops_assets.views import profiles, status
+from mlops_assets.views.numbers import plain
 from mlops_assets.work.shards import shard_number
 from mlops_assets.workspace import Stores
 
@@ -177,11 +178,16 @@ def _column(told: dict[str, Any], rows: int) -> dict[str, Any]:
     seen = told["seen"]
     if seen is None:
         return line
-    ends = {name: None if seen[name] is None else str(seen[name]) for name in ("smallest", "mean", "largest")}
+    ends = {name: _written(seen[name]) for name in ("smallest", "mean", "largest")}
     counted = {"missing": seen["missing"] / max(1, rows), "distinct": seen["distinct"], **ends}
     alone = seen["alone"]["accuracy"] if seen["alone"] else None
     odd = ", ".join(seen["suspicions"])
     return {**line, **counted, "association": seen["association"], "alone": alone, "odd": odd}
+
+
+def _written(value: float | str | None) -> str | None:
+    """A number or a date as text, for a column of a frame holds one or the other."""
+    return value if value is None or isinstance(value, str) else plain(value)
 
 
 def _rows(stores: Stores, day: str | dt.date | None, shards: int | None) -> pa.Table:

@@ -39,7 +39,8 @@ def frame_of(table: pa.Table, library: Library) -> Frame:
     see_library(library)
     plain = plain_table(table)
     if library == "pandas":
-        return plain.to_pandas(date_as_object=False)
+        filled: pd.DataFrame = plain.to_pandas(date_as_object=False)
+        return filled
     import polars as pl
 
     made = pl.from_arrow(plain)
