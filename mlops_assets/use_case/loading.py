@@ -90,9 +90,9 @@ def _read_yaml(path: Path) -> tuple[yaml.Node | None, Any]:
     """The nodes, which know their lines, and the value of `attributes`."""
     try:
         text = read_plain(path)
-        # twice, for the nodes know their lines and not their values, and the values not their lines
+        # kept both, for the nodes know their lines and not their values, and the values not their lines
         root = compose(path, text)
-        return root, yaml.load(text, _Loader).get("attributes")  # noqa: S506 - a SafeLoader
+        return root, _Loader("").construct_document(root).get("attributes")
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file; a use case needs one.") from None
     except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
