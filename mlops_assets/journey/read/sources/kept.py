@@ -54,7 +54,8 @@ def packs_before(lake: Lake, day: str) -> dict[int, Packs]:
     there = sizes(table.folder / f"day={day}")
     packs: dict[int, list[Part]] = {}
     for path, part in table.written(day).items():
-        if path.rpartition("/")[2] in there:
+        # one of another size was changed since, and is made again
+        if there.get(path.rpartition("/")[2]) == part.size:
             packs.setdefault(shard_number(path), []).append(part)
     return {number: tuple(parts) for number, parts in packs.items()}
 
