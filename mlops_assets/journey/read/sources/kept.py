@@ -133,8 +133,11 @@ class KeptSource:
         """
         try:
             return self.source.read(day, entry)
-        except (SourceError, OSError):
+        except (SourceError, OSError) as error:
             kept = self._find(day, entry)
+            if kept is None and isinstance(error, SourceError) and self._packs[day][0]:
+                what = "Nothing that is kept has it as it was listed, either: see `mlops-assets verify`."
+                raise SourceError(f"{error} {what}") from None
             if kept is None:
                 raise
             return kept
