@@ -9,7 +9,7 @@ import os
 import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -163,16 +163,26 @@ def say_days(stores: Stores, days: tuple[str, str], known: Collection[str]) -> s
 def start_early(stores: Stores, days: tuple[str, str], *, train: bool) -> None:
     """Begin with the imports that models need: in the local engine's workers where there are any, else in this process.
 
-    Only if the first day is more than one shard there are workers: a single shard is done here, as a training is.
+    Only if the first day is more than one shard there are workers: a single shard is done here, as a training is. A
+    champion that has a scorer needs neither skops nor scikit-learn.
     """
     settings, scale = stores.settings, stores.use_case.scale
     first = next((day for day in stores.source.days() if days[0] <= day <= days[1]), days[0])
     more = scale.files_a_shard + 1
     several = len([*islice(stores.source.list(first), more)]) == more
     if several and engine_name(settings, stores.use_case) == LOCAL:
-        LocalEngine(settings.workers).start()  # they import while this process imports Dagster: each takes seconds
-    if train or not several:
+        # they import while this process imports Dagster: each takes seconds
+        LocalEngine(settings.workers).start(estimators=not _scores_alone(stores))
+    if train or not (several or _scores_alone(stores)):
         import_skops()
+
+
+def _scores_alone(stores: Stores) -> bool:
+    """Whether days are scored without an estimator: the champion has a scorer, or there is none."""
+    with suppress(MlopsError):  # whoever loads it is told what is wrong with it
+        champion = stores.champion()
+        return champion is None or champion.has_scorer
+    return True
 
 
 def import_skops() -> None:
