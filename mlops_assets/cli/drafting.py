@@ -121,7 +121,7 @@ def _of_database(
     asked = Asked(said["url_variable"], said["table"] or "", said["day_column"] or "", said["query"] or "", day)
     found = look_at_database(asked)
     draft = draft_use_case(
-        name, found.sample, label, root, account, found.first, "yes", lambda plan: source_of(asked, plan)
+        name, found.sample, label, root, account, found.first, "yes", lambda plan: source_of(asked, found.broken, plan)
     )
     return draft, [f"  mlops-assets run {name} --from {found.first} --to {found.last} --train"]
 
