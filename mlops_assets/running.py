@@ -21,7 +21,7 @@ from mlops_assets.journey.read.rhythm import check_rhythm
 from mlops_assets.journey.read.sources import SqlSource
 from mlops_assets.journey.read.strays import find_strays
 from mlops_assets.journey.score.day import ACCEPT_TAG, MODEL_TAG
-from mlops_assets.settings import PACKAGE, Settings
+from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import enrichment_table
 from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
 from mlops_assets.storage.form import keep_form
@@ -186,11 +186,7 @@ def _scores_alone(stores: Stores) -> bool:
 
 
 def import_skops() -> None:
-    """Import skops before Dagster and MLflow.
-
-    It asks of each function of SciPy in which of the modules loaded so far it lies: after thousands of others, that
-    takes longer than all the rest of its import.
-    """
+    """Import skops before Dagster and MLflow: it asks of each function of SciPy which of the loaded modules has it."""
     importlib.import_module("skops.io")
 
 
@@ -205,14 +201,13 @@ def prepare_home(settings: Settings) -> None:
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(sqlite_address(home))
-    ours = PACKAGE.parent / "dagster.yaml"
     if settings.database:
         os.environ[DATABASE_VARIABLE] = settings.database  # with its driver, for the processes that Dagster starts
         prepare_database(settings.database, for_mlflow=settings.tracks_in_database)
-    if ours.exists() and os.path.realpath(home) == os.path.realpath(settings.home / "dagster"):
+    if os.path.realpath(home) == os.path.realpath(settings.home / "dagster"):
         unfinished = home / f".dagster.yaml.{os.getpid()}"
         storage = IN_DATABASE if settings.database else ""
-        unfinished.write_text(ours.read_text(encoding="utf-8") + storage, encoding="utf-8")
+        unfinished.write_text(settings.dagster_yaml.read_text(encoding="utf-8") + storage, encoding="utf-8")
         unfinished.replace(home / "dagster.yaml")  # another process may be reading it
 
 
