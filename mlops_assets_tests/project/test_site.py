@@ -123,7 +123,7 @@ def test_a_page_can_be_used_by_everybody(site: Path, browser: Browser, page: str
 
 
 @needs_chromium
-@pytest.mark.parametrize("page", ["configuration.html", "reference/python.html"])
+@pytest.mark.parametrize("page", ["configuration.html"])
 def test_a_page_fits_a_phone(site: Path, browser: Browser, page: str) -> None:
     with visit(browser, f"file://{site}/", phone=True) as visitor:
         width = visitor.go(page).evaluate("document.documentElement.scrollWidth")
