@@ -148,7 +148,10 @@ def list_use_cases(folders: Sequence[Path]) -> dict[str, Path]:
     use_cases: dict[str, Path] = {}
     for folder in folders:
         if not folder.is_dir():
-            raise UsageError(f"There is no folder {folder}; MLOPS_USE_CASES must name one that holds use cases.")
+            raise UsageError(
+                f"There is no folder {folder}; MLOPS_USE_CASES, or `use_cases` of [tool.mlops-assets] in a "
+                "pyproject.toml, must name one that holds use cases."
+            )
         for path in sorted(folder.glob("*/defs.yaml")):
             name = path.parent.name
             if not NAME.fullmatch(name):
