@@ -38,7 +38,7 @@ def until(found: Callable[[], Any], what: str, seconds: float = 240) -> Any:
     deadline = time.monotonic() + seconds
     while not (value := found()):
         assert time.monotonic() < deadline, f"{what} did not come in {seconds:.0f} s"
-        time.sleep(0.5)
+        time.sleep(0.1)
     return value
 
 
