@@ -9,7 +9,7 @@ import os
 import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -172,17 +172,9 @@ def start_early(stores: Stores, days: tuple[str, str], *, train: bool) -> None:
     several = len([*islice(stores.source.list(first), more)]) == more
     if several and engine_name(settings, stores.use_case) == LOCAL:
         # they import while this process imports Dagster: each takes seconds
-        LocalEngine(settings.workers).start(estimators=not _scores_alone(stores))
-    if train or not (several or _scores_alone(stores)):
+        LocalEngine(settings.workers).start(estimators=not stores.scores_alone())
+    if train or not (several or stores.scores_alone()):
         import_skops()
-
-
-def _scores_alone(stores: Stores) -> bool:
-    """Whether days are scored without an estimator: the champion has a scorer, or there is none."""
-    with suppress(MlopsError):  # whoever loads it is told what is wrong with it
-        champion = stores.champion()
-        return champion is None or champion.has_scorer
-    return True
 
 
 def import_skops() -> None:
