@@ -13,7 +13,7 @@ from mlops_assets.journey.model.version import ABOUT_FILE, REFERENCE_FILE, Versi
 from mlops_assets.journey.train.candidates import Fitted
 from mlops_assets.journey.train.records import FittedCandidates, MadeVersion
 from mlops_assets.storage.integrity import BACKUP, remedy_of, sha256
-from mlops_assets.storage.places import Place, parse_place
+from mlops_assets.storage.places import Place, parse_place, sizes
 from mlops_assets.storage.verification import Finding, Verified, verify
 from mlops_assets.work.printable import printable
 from mlops_assets.work.progress import Verifying
@@ -110,7 +110,7 @@ def _hash_file(place: Place) -> str:
 def _look_at(place: Place, then: str, problem: str, hashed: Callable[[Place], str]) -> Looked:
     try:
         problem = "" if hashed(place) == then else problem
-        size = sum(path.stat().st_size for path in (place, *place.glob("*")) if path.is_file())
+        size = sum(sizes(place).values()) or place.stat().st_size
     except (MlopsError, OSError) as error:
         problem, size = f"cannot be read: {error}", 0
     return size, Finding(str(place), "models", "", problem, "bring it back, or train again") if problem else None

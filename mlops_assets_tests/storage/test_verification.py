@@ -13,9 +13,10 @@ from mlops_assets.errors import LakeError
 from mlops_assets.storage.accounting import PredictionsAccounting, ReadingAccounting
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.files import write_json, write_table
-from mlops_assets.storage.places import Place
+from mlops_assets.storage.places import Place, S3Path
 from mlops_assets.storage.tables import write_part
 from mlops_assets.storage.verification import Verified, check_intact, verify
+from mlops_assets.views import verifying
 
 DAY, OTHER = "2026-01-01", "2026-01-02"
 DATA = pa.table({"number": list(range(100))})
@@ -134,3 +135,9 @@ def test_files_of_earlier_versions_are_not_known_and_not_called_good(tmp_path: P
     pq.write_table(DATA, path)
     verified = verify(lake)
     assert (verified.files, verified.unknown, verified.findings) == (1, 1, [])
+
+
+def test_a_model_on_s3_is_looked_at_too(bucket: S3Path) -> None:
+    (bucket / "run" / "serving" / "model").write_bytes(b"abc")
+    for place in (bucket / "run" / "serving", bucket / "run" / "serving" / "model"):
+        assert verifying._look_at(place, "hash", "", lambda _: "hash") == (3, None)
