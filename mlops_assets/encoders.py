@@ -14,7 +14,7 @@ from scipy import sparse
 from sklearn import base, preprocessing
 from sklearn.utils.validation import check_is_fitted
 
-from mlops_assets.lookups import Positions
+from mlops_assets.work.lookups import Positions
 
 if TYPE_CHECKING:
     import pandas as pd

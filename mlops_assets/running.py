@@ -9,7 +9,7 @@ import os
 import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from mlops_assets.journey.read.rhythm import check_rhythm
 from mlops_assets.journey.read.sources import SqlSource
 from mlops_assets.journey.read.strays import find_strays
 from mlops_assets.journey.score.day import ACCEPT_TAG, MODEL_TAG
-from mlops_assets.settings import PACKAGE, Settings
+from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import enrichment_table
 from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
 from mlops_assets.storage.form import keep_form
@@ -172,25 +172,13 @@ def start_early(stores: Stores, days: tuple[str, str], *, train: bool) -> None:
     several = len([*islice(stores.source.list(first), more)]) == more
     if several and engine_name(settings, stores.use_case) == LOCAL:
         # they import while this process imports Dagster: each takes seconds
-        LocalEngine(settings.workers).start(estimators=not _scores_alone(stores))
-    if train or not (several or _scores_alone(stores)):
+        LocalEngine(settings.workers).start(estimators=not stores.scores_alone())
+    if train or not (several or stores.scores_alone()):
         import_skops()
 
 
-def _scores_alone(stores: Stores) -> bool:
-    """Whether days are scored without an estimator: the champion has a scorer, or there is none."""
-    with suppress(MlopsError):  # whoever loads it is told what is wrong with it
-        champion = stores.champion()
-        return champion is None or champion.has_scorer
-    return True
-
-
 def import_skops() -> None:
-    """Import skops before Dagster and MLflow.
-
-    It asks of each function of SciPy in which of the modules loaded so far it lies: after thousands of others, that
-    takes longer than all the rest of its import.
-    """
+    """Import skops before Dagster and MLflow: it asks of each function of SciPy which of the loaded modules has it."""
     importlib.import_module("skops.io")
 
 
@@ -205,14 +193,13 @@ def prepare_home(settings: Settings) -> None:
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(sqlite_address(home))
-    ours = PACKAGE.parent / "dagster.yaml"
     if settings.database:
         os.environ[DATABASE_VARIABLE] = settings.database  # with its driver, for the processes that Dagster starts
         prepare_database(settings.database, for_mlflow=settings.tracks_in_database)
-    if ours.exists() and os.path.realpath(home) == os.path.realpath(settings.home / "dagster"):
+    if os.path.realpath(home) == os.path.realpath(settings.home / "dagster"):
         unfinished = home / f".dagster.yaml.{os.getpid()}"
         storage = IN_DATABASE if settings.database else ""
-        unfinished.write_text(ours.read_text(encoding="utf-8") + storage, encoding="utf-8")
+        unfinished.write_text(settings.dagster_yaml.read_text(encoding="utf-8") + storage, encoding="utf-8")
         unfinished.replace(home / "dagster.yaml")  # another process may be reading it
 
 

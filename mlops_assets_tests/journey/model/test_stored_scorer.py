@@ -25,7 +25,7 @@ from mlops_assets.journey.model.scorer.steps import Forest, Gathered, Scorer
 from mlops_assets.journey.model.scorer.stored import as_bytes, read_scorer
 from mlops_assets.journey.model.structure.parts import Malformed
 from mlops_assets.journey.model.trial import NoAnswer, answer_smoke
-from mlops_assets_tests.journey.model.test_scorer import KNOWN, fitted, matrix
+from mlops_assets_tests.helpers.scored import KNOWN, fitted, matrix
 
 COLUMNS = {f"column_{number}": None for number in range(8)}
 LABELS = ("a", "b", "c")

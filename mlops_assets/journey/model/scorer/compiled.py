@@ -312,7 +312,9 @@ def _linear(part: Any, width: int, lookups: Lookups, prepared: _Prepared) -> Hea
     intercept = np.atleast_1d(np.asarray(part.intercept_, np.float64))
     link = IDENTITY if not says_classes else SOFTMAX if len(part.classes_) > 2 else SIGMOID
     if not prepared.sparse:
-        return Linear(_dense(prepared), tuple(prepared.then), coefficients, intercept, link)
+        turned = not coefficients.flags.c_contiguous
+        lying = np.ascontiguousarray(coefficients.T) if turned else coefficients
+        return Linear(_dense(prepared), tuple(prepared.then), lying, turned, intercept, link)
     blocks: list[Block] = []
     weights: list[np.ndarray] = []
     at = 0

@@ -94,7 +94,8 @@ class _Check:
         if isinstance(head, Linear):
             width = self._blocks(head.blocks, np.float64)
             self._elementwise(head.then, width)
-            part.array("coefficients", sums, width)
+            part.choice("turned", (False, True))
+            part.array("coefficients", *((width, sums) if head.turned else (sums, width)))
         else:
             self._gathered(head, part, sums)
 

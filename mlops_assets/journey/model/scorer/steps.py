@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from mlops_assets.journey.model.scorer.trees import Trees
-from mlops_assets.lookups import Positions
+from mlops_assets.work.lookups import Positions
 
 BLOCK = 2048
 """Rows that tables are added up for at a time, so that the sums stay near."""
@@ -217,7 +216,9 @@ class Linear:
     then
         What becomes of the columns side by side.
     coefficients
-        A row an output, and a column a column of the blocks: so scikit-learn keeps them, and so they are multiplied.
+        By output and column of the blocks; or, where they are `turned`, by column and output.
+    turned
+        Whether they lie so in memory: on that hangs how a product of matrices adds up.
     intercept
         What is added, by output.
     link
@@ -227,6 +228,7 @@ class Linear:
     blocks: tuple[Block, ...]
     then: tuple[Impute | Scale, ...]
     coefficients: np.ndarray
+    turned: bool
     intercept: np.ndarray
     link: str
 
@@ -238,10 +240,11 @@ class Linear:
             matrix = step(matrix)
         if not np.isfinite(matrix).all():
             raise Asked
+        coefficients = self.coefficients if self.turned else self.coefficients.T
         if self.link == IDENTITY:  # a vector, as it is of a regressor: a matrix of one column adds up in another order
-            numbers: np.ndarray = matrix @ self.coefficients[0] + self.intercept
+            numbers: np.ndarray = matrix @ coefficients[:, 0] + self.intercept
             return numbers[:, None]
-        return linked(self.link, matrix @ self.coefficients.T + self.intercept)
+        return linked(self.link, matrix @ coefficients + self.intercept)
 
 
 @dataclass(frozen=True)
@@ -373,8 +376,7 @@ class Scorer:
     @property
     def classes_(self) -> np.ndarray:
         """The class numbers, by scikit-learn's name."""
-        classes: Any = self.classes
-        return np.asarray(classes)
+        return np.asarray(self.classes)
 
     def fits(self, columns: int, labels: int) -> bool:
         """Whether it is one for a model of so many columns and labels; of none if that says numbers."""
