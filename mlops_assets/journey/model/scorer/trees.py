@@ -10,6 +10,9 @@ import numpy as np
 BLOCK = 512
 """Rows that go down together: what a level needs of them stays near."""
 
+ADDED = 2048
+"""Rows whose leaves are added up together, a tree at a time: what the leaves of one tree say stays near."""
+
 DEEPEST = 60
 """Levels of a tree: of deeper ones, most rows wait for a few."""
 
@@ -119,10 +122,13 @@ class Trees:
                 nodes[number] = self._below_top(columns, column, *top)
         else:
             nodes[:] = self.roots[:, None]
-        said = np.zeros((rows, self.values.shape[1]))
         for start in range(0, rows, BLOCK):
             part = slice(start, min(start + BLOCK, rows))
-            self._add(matrix[part], column, nodes[:, part].reshape(-1), self.depth - above, said[part])
+            nodes[:, part] = self._leaves(matrix[part], column, nodes[:, part].reshape(-1), self.depth - above)
+        said = np.zeros((rows, self.values.shape[1]))
+        for start in range(0, rows, ADDED):
+            part = slice(start, min(start + ADDED, rows))
+            self._add(nodes[:, part], said[part])
         said /= len(self.roots)
         return said
 
@@ -148,7 +154,8 @@ class Trees:
             place |= went[-1].view(np.uint8)
         return below.take(place)
 
-    def _add(self, matrix: np.ndarray, column: np.ndarray, nodes: np.ndarray, levels: int, said: np.ndarray) -> None:
+    def _leaves(self, matrix: np.ndarray, column: np.ndarray, nodes: np.ndarray, levels: int) -> np.ndarray:
+        """The leaves that rows come to, a row a tree, from the nodes where they stand."""
         rows, width = matrix.shape
         trees = len(self.roots)
         flat = matrix.reshape(-1)
@@ -159,9 +166,12 @@ class Trees:
             some = nodes[on]
             self._descend(flat, begins[on], some, column, STRIDE)
             nodes[on] = some
+        return nodes.reshape(trees, rows)
+
+    def _add(self, leaves: np.ndarray, said: np.ndarray) -> None:
+        """Add what leaves say, one tree after the other, in the order in which scikit-learn adds them up."""
         leaf = np.empty(said.shape)
-        for of_tree in nodes.reshape(trees, rows):
-            # one tree after the other, in the order in which scikit-learn adds them up
+        for of_tree in leaves:
             np.take(self._says, of_tree, axis=0, out=leaf, mode="clip")
             said += leaf
 
