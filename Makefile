@@ -50,6 +50,18 @@ demo: .venv/.running  ## Sample days through the whole graph, with numbers that 
 dev: .venv/.running  ## Dagster's UI and daemon on http://127.0.0.1:3000, the API on http://127.0.0.1:8000
 	@$(BIN)/mlops-assets dev
 
+.venv/.notebooks: deploy/notebooks.lock .venv/.running
+	@echo "Adding JupyterLab, once"
+	@$(GET_UV)
+	@$(INSTALL) $<
+	@touch $@
+
+PORT = 8888
+QUIET = --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate  # nothing is asked of elsewhere
+
+notebook: .venv/.notebooks  ## JupyterLab on loopback, PORT=8888, with what the platform has; the token is JUPYTER_TOKEN, or made and shown
+	@$(BIN)/jupyter-lab $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.ip=127.0.0.1 --ServerApp.port=$(PORT) --ServerApp.port_retries=0 --ServerApp.root_dir=notebooks $(QUIET) $(if $(DISPLAY),,--no-browser)
+
 secrets:  ## Make the secrets of docker-compose.yml, a file each in .secrets; what is there stays
 	@$(PYTHON) -m deploy.new_secrets
 
@@ -105,8 +117,15 @@ lint: .venv/.all  ## ruff, types, layers, known weaknesses, secrets, workflows; 
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m scans.dependencies
 	@$(BIN)/python -m scans.credentials
+	@$(BIN)/python -m scans.notebooks --check
 	@$(BIN)/zizmor --offline --quiet .github
 	@$(BIN)/actionlint -shellcheck $(BIN)/shellcheck
+
+docs: .venv/.all  ## The documentation as a site: site/html/index.html, which needs no server and no network
+	@$(BIN)/python -m documentation
+
+pictures: .venv/.all  ## The pictures of pages in the documents, made anew by the tests that open them in a browser
+	@MLOPS_KEEP_PICTURES=1 $(BIN)/python -m pytest mlops_assets_tests/serving/pages -k "somebody or lamp_go_red or taken_home"
 
 check: lint test  ## Everything that must be green before a commit
 
@@ -134,6 +153,6 @@ advisories: .venv/.all  ## Make the list of known weaknesses of locked packages 
 	@$(BIN)/python -m scans.osv $(SOURCE)
 
 clean:  ## Remove .venv and all state under .mlops
-	rm -rf .venv .mlops
+	rm -rf .venv .mlops site
 
-.PHONY: help setup setup-dev torch demo dev secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-flavours bench-formats bench-growth bench-pages lint check format lock bundle advisories clean
+.PHONY: help setup setup-dev torch demo dev notebook secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-flavours bench-formats bench-growth bench-pages lint docs pictures check format lock bundle advisories clean

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from pathlib import Path
 
 import dagster as dg
 
@@ -15,7 +14,7 @@ from mlops_assets.components.executing import in_process
 from mlops_assets.components.resources import WorkspaceResource, engines, mlflow
 from mlops_assets.components.telling import heartbeat_sensor
 from mlops_assets.errors.secret_files import read_secret_files
-from mlops_assets.settings import OWN_USE_CASES, Settings
+from mlops_assets.settings import CHECKOUT, OWN_USE_CASES, PACKAGE, Settings
 from mlops_assets.storage.modes import close_home, keep_private
 from mlops_assets.use_case import UseCase, list_use_cases, load_use_case
 from mlops_assets.workspace import Workspace
@@ -27,15 +26,17 @@ warnings.simplefilter("ignore", dg.BetaWarning)  # such notices are for us, and 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The use cases of the package and those of `MLOPS_USE_CASES`, side by side."""
+    """The use cases of the settings, side by side: those of the package, of a repository, of `MLOPS_USE_CASES`."""
     read_secret_files()
     settings = Settings.from_environment()
     keep_private()  # what runs are made of this code writes state
     if told := close_home(settings.home):
         log.warning(told)
-    own = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    # Dagster finds its folders by the pyproject.toml of a checkout, and an installed package has none
+    drawn = OWN_USE_CASES if CHECKOUT and OWN_USE_CASES in settings.use_cases else None
+    own = dg.load_from_defs_folder(path_within_project=PACKAGE) if drawn else dg.Definitions()
     folders = list_use_cases(settings.use_cases).values()
-    read = [load_use_case(folder) for folder in folders if folder.parent != OWN_USE_CASES]
+    read = [load_use_case(folder) for folder in folders if folder.parent != drawn]
     others = [with_beginning(use_case, settings) for use_case in read]
     return dg.Definitions.merge(own, definitions_of(*others))
 

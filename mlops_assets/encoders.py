@@ -10,17 +10,14 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from scipy import sparse
 from sklearn import base, preprocessing
 from sklearn.utils.validation import check_is_fitted
 
+from mlops_assets.work.lookups import Positions
+
 if TYPE_CHECKING:
     import pandas as pd
-
-DENSE = 1 << 20
-"""Whole numbers below this are looked up in a table."""
 
 
 class OneHotEncoder(preprocessing.OneHotEncoder):  # type: ignore[misc]
@@ -49,7 +46,28 @@ class OneHotEncoder(preprocessing.OneHotEncoder):  # type: ignore[misc]
             float64, as scikit-learn gives it.
         """
         check_is_fitted(self)
-        return OneHot(self)(X)
+        features, width = self.columns()
+        columns = np.empty(X.shape, np.int32)
+        for number, (categories, places) in enumerate(zip(self.categories_, features, strict=True)):
+            columns[:, number] = places[Positions(categories)(X[:, number])]
+        seen = columns >= 0
+        starts = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32)
+        chosen = columns.ravel() if seen.all() else columns[seen]
+        return sparse.csr_matrix((np.ones(len(chosen)), chosen, starts), shape=(len(X), width))
+
+    def columns(self) -> tuple[list[np.ndarray], int]:
+        """For each feature the column of each of its categories, and -1 for all others; and how many columns there are.
+
+        Rare categories share the column after the common ones.
+        """
+        features, offset = [], 0
+        for categories, rare in zip(self.categories_, self.rare(), strict=True):
+            common = Positions(rare)(categories) < 0
+            places = np.full(len(categories) + 1, -1, np.int32)
+            places[:-1] = np.where(common, offset + np.cumsum(common) - 1, offset + common.sum())
+            features.append(places)
+            offset += int(common.sum()) + bool(len(rare))
+        return features, offset
 
     def rare(self) -> list[np.ndarray]:
         """The categories of each feature that share a column."""
@@ -75,7 +93,16 @@ class TargetEncoder(preprocessing.TargetEncoder):  # type: ignore[misc]
             float64; with more than two classes one column for each feature and class.
         """
         check_is_fitted(self)
-        return TargetMeans(self)(X)
+        known = zip(self.categories_, self.means(), strict=True)
+        parts = [means[Positions(categories)(X[:, number])] for number, (categories, means) in enumerate(known)]
+        return np.concatenate(parts, axis=1)
+
+    def means(self) -> list[np.ndarray]:
+        """For each feature the means of each of its categories, one column a class, and last those of all others."""
+        width = len(self.classes_) if self.target_type_ == "multiclass" else 1
+        rest = np.reshape(self.target_mean_, (1, width))
+        learned = (self.encodings_[first : first + width] for first in range(0, len(self.encodings_), width))
+        return [np.concatenate([np.stack(columns, axis=1), rest]) for columns in learned]
 
 
 class AsNumbers(base.TransformerMixin, base.BaseEstimator):  # type: ignore[misc]
@@ -157,94 +184,3 @@ def as_frame(matrix: np.ndarray, columns: Sequence[str], texts: Collection[str])
             for position, name in enumerate(columns)
         }
     )
-
-
-class OneHot:
-    """What a fitted `OneHotEncoder` does, with its tables made once: for few rows, they cost more than the rows.
-
-    Parameters
-    ----------
-    encoder
-        The encoder.
-    """
-
-    def __init__(self, encoder: OneHotEncoder) -> None:
-        self._features = []
-        offset = 0
-        for categories, rare in zip(encoder.categories_, encoder.rare(), strict=True):
-            common = categories[Positions(rare)(categories) < 0]
-            # the rare ones share the column after the common ones
-            self._features.append((offset, len(common), Positions(common), Positions(rare) if len(rare) else None))
-            offset += len(common) + bool(len(rare))
-        self._width = offset
-
-    def __call__(self, X: np.ndarray) -> sparse.csr_matrix:  # noqa: N803 - scikit-learn's name
-        """One column a category."""
-        positions = np.empty(X.shape, np.int32)
-        for number, (offset, shared, common, rare) in enumerate(self._features):
-            codes = common(X[:, number])
-            if rare is not None:
-                codes[(codes < 0) & (rare(X[:, number]) >= 0)] = shared
-            positions[:, number] = np.where(codes < 0, -1, codes + offset)
-        seen = positions >= 0
-        starts = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int32)
-        columns = positions.ravel() if seen.all() else positions[seen]
-        return sparse.csr_matrix((np.ones(len(columns)), columns, starts), shape=(len(X), self._width))
-
-
-class TargetMeans:
-    """What a fitted `TargetEncoder` does, with its tables made once.
-
-    Parameters
-    ----------
-    encoder
-        The encoder.
-    """
-
-    def __init__(self, encoder: TargetEncoder) -> None:
-        width = len(encoder.classes_) if encoder.target_type_ == "multiclass" else 1
-        means = np.reshape(encoder.target_mean_, (1, width))
-        self._features = []
-        for number, categories in enumerate(encoder.categories_):
-            learned = np.stack(encoder.encodings_[number * width : (number + 1) * width], axis=1)
-            self._features.append((Positions(categories), np.concatenate([learned, means])))  # -1 is the last row
-
-    def __call__(self, X: np.ndarray) -> np.ndarray:  # noqa: N803 - scikit-learn's name
-        """The means that were learned."""
-        parts = [means[positions(X[:, number])] for number, (positions, means) in enumerate(self._features)]
-        return np.concatenate(parts, axis=1)
-
-
-class Positions:
-    """Position of a value among known ones, -1 where it is none of them; NaN is a value like any other.
-
-    Parameters
-    ----------
-    known
-        The values.
-    """
-
-    def __init__(self, known: np.ndarray) -> None:
-        self._table: np.ndarray | None = None
-        if np.isfinite(known).all() and np.abs(known).max(initial=0) < DENSE and (known % 1 == 0).all():
-            codes = known.astype(np.int64)
-            self._low, self._high = codes.min(initial=0), codes.max(initial=0)
-            # the last entry is for what is none of them
-            self._table = np.full(self._high - self._low + 2, -1, np.int32)
-            self._table[codes - self._low] = np.arange(len(codes))
-        else:
-            self._known = pa.array(np.asarray(known, np.float64) + 0.0)  # -0.0 has another hash than 0.0
-
-    def __call__(self, values: np.ndarray) -> np.ndarray:
-        """The position of each value, in an array that may be written to."""
-        if self._table is not None:
-            return self._of_codes(values, self._table)
-        column = pa.array(np.ascontiguousarray(values, np.float64) + 0.0)
-        codes: np.ndarray = pc.index_in(column, value_set=self._known).fill_null(-1).to_numpy()
-        return codes.copy() if not codes.flags.writeable else codes
-
-    def _of_codes(self, values: np.ndarray, table: np.ndarray) -> np.ndarray:
-        """The same where all known values are small whole numbers, such as the codes of texts: by a table."""
-        with np.errstate(invalid="ignore"):  # NaN becomes some number, which is not equal to it
-            near = np.clip(values, self._low, self._high).astype(np.int64)
-        return table[np.where(near == values, near - self._low, len(table) - 1)]

@@ -21,7 +21,7 @@ from mlops_assets.journey.read.rhythm import check_rhythm
 from mlops_assets.journey.read.sources import SqlSource
 from mlops_assets.journey.read.strays import find_strays
 from mlops_assets.journey.score.day import ACCEPT_TAG, MODEL_TAG
-from mlops_assets.settings import PACKAGE, Settings
+from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import enrichment_table
 from mlops_assets.storage.database import DATABASE_VARIABLE, prepare_database
 from mlops_assets.storage.form import keep_form
@@ -163,24 +163,22 @@ def say_days(stores: Stores, days: tuple[str, str], known: Collection[str]) -> s
 def start_early(stores: Stores, days: tuple[str, str], *, train: bool) -> None:
     """Begin with the imports that models need: in the local engine's workers where there are any, else in this process.
 
-    Only if the first day is more than one shard there are workers: a single shard is done here, as a training is.
+    Only if the first day is more than one shard there are workers: a single shard is done here, as a training is. A
+    champion that has a scorer needs neither skops nor scikit-learn.
     """
     settings, scale = stores.settings, stores.use_case.scale
     first = next((day for day in stores.source.days() if days[0] <= day <= days[1]), days[0])
     more = scale.files_a_shard + 1
     several = len([*islice(stores.source.list(first), more)]) == more
     if several and engine_name(settings, stores.use_case) == LOCAL:
-        LocalEngine(settings.workers).start()  # they import while this process imports Dagster: each takes seconds
-    if train or not several:
+        # they import while this process imports Dagster: each takes seconds
+        LocalEngine(settings.workers).start(estimators=not stores.scores_alone())
+    if train or not (several or stores.scores_alone()):
         import_skops()
 
 
 def import_skops() -> None:
-    """Import skops before Dagster and MLflow.
-
-    It asks of each function of SciPy in which of the modules loaded so far it lies: after thousands of others, that
-    takes longer than all the rest of its import.
-    """
+    """Import skops before Dagster and MLflow: it asks of each function of SciPy which of the loaded modules has it."""
     importlib.import_module("skops.io")
 
 
@@ -195,14 +193,13 @@ def prepare_home(settings: Settings) -> None:
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(sqlite_address(home))
-    ours = PACKAGE.parent / "dagster.yaml"
     if settings.database:
         os.environ[DATABASE_VARIABLE] = settings.database  # with its driver, for the processes that Dagster starts
         prepare_database(settings.database, for_mlflow=settings.tracks_in_database)
-    if ours.exists() and os.path.realpath(home) == os.path.realpath(settings.home / "dagster"):
+    if os.path.realpath(home) == os.path.realpath(settings.home / "dagster"):
         unfinished = home / f".dagster.yaml.{os.getpid()}"
         storage = IN_DATABASE if settings.database else ""
-        unfinished.write_text(ours.read_text(encoding="utf-8") + storage, encoding="utf-8")
+        unfinished.write_text(settings.dagster_yaml.read_text(encoding="utf-8") + storage, encoding="utf-8")
         unfinished.replace(home / "dagster.yaml")  # another process may be reading it
 
 

@@ -1,4 +1,4 @@
-"""Where things are: every setting comes from the environment, each with a default inside the checkout."""
+"""Where things are: settings come from the environment, each with a default in the repository that is worked in."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mlops_assets.errors import UsageError
 from mlops_assets.storage.database import MLFLOW_SCHEMA, with_driver
 from mlops_assets.storage.exported import STORE, USE_CASES, is_alone
 from mlops_assets.storage.places import Place, parse_place, quoted
+from mlops_assets.storage.project import Project, find_project
 from mlops_assets.storage.spellings import check_spelling
 
 PACKAGE = Path(__file__).parent
@@ -29,6 +30,20 @@ SQLITE = "sqlite:///"
 
 OWN_USE_CASES = PACKAGE / "defs"
 """The use cases that come with the package."""
+
+OWN_HOME = "~/.mlops"
+"""Where state lies if the package is installed, and no repository of use cases is worked in."""
+
+
+def _checkout() -> Path | None:
+    """The folder above the package, if it is our repository; where packages are installed, it is any folder."""
+    file = PACKAGE.parent / "pyproject.toml"
+    is_ours = file.is_file() and 'name = "mlops-assets"' in file.read_text(encoding="utf-8", errors="replace")
+    return PACKAGE.parent if is_ours else None
+
+
+CHECKOUT = _checkout()
+"""The repository of the package; None where it is installed without one."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +67,8 @@ class Settings:
         URL of the PostgreSQL that holds Dagster's storage and MLflow's tables (`MLOPS_DATABASE_URL`); empty by default,
         which is SQLite in `home`.
     use_cases
-        Folders that hold one folder per use case: the package's own, and the one that `MLOPS_USE_CASES` names.
+        Folders that hold one folder per use case: the package's own, and the one that `MLOPS_USE_CASES` names. In a
+        repository of use cases, its own, and those of the package only if it asks for them.
     workers
         Processes that work on shards (`MLOPS_WORKERS`), by default the number of cores.
     engine
@@ -76,6 +92,9 @@ class Settings:
         `http://127.0.0.1:3000`.
     dagster_pages
         Where people open Dagster's pages, for links (`MLOPS_DAGSTER_PAGES`); empty by default, which is `dagster_url`.
+    project
+        The repository of use cases that is worked in (`MLOPS_PROJECT`), by default the one of the current folder; None
+        if there is none.
     api_pages
         Where people open the API and its pages, for links from Dagster's (`MLOPS_API_PAGES`), by default
         `http://127.0.0.1:8000`.
@@ -99,6 +118,7 @@ class Settings:
     dagster_url: str = "http://127.0.0.1:3000"
     dagster_pages: str = ""
     api_pages: str = "http://127.0.0.1:8000"
+    project: Project | None = None
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -111,7 +131,8 @@ class Settings:
         """
         workers = _workers()
         database = _database()
-        home = _folder("MLOPS_HOME", PACKAGE.parent / ".mlops")
+        project = find_project(_variable("MLOPS_PROJECT"))
+        home = _folder("MLOPS_HOME", project.home if project else CHECKOUT / ".mlops" if CHECKOUT else OWN_HOME)
         if is_alone(home):
             return cls._alone(home, workers)
         lake = _place("MLOPS_LAKE", home / "lake")
@@ -121,14 +142,13 @@ class Settings:
         tracking_uri = _variable("MLFLOW_TRACKING_URI", own)
         # a server of MLflow says itself where artifacts lie
         served = tracking_uri.startswith("http") and not _variable("MLOPS_ARTIFACTS")
-        further = [_folder("MLOPS_USE_CASES", home)] if _variable("MLOPS_USE_CASES") else []
         return cls(
             home=home,
             raw=_place("MLOPS_RAW", home / "raw"),
             lake=lake,
             tracking_uri=tracking_uri,
             artifacts=None if served else _place("MLOPS_ARTIFACTS", home / "mlflow" / "artifacts"),
-            use_cases=(OWN_USE_CASES, *further),
+            use_cases=_use_cases(project),
             workers=workers,
             engine=_engine(),
             prices=_folder("MLOPS_PRICES", home) if _variable("MLOPS_PRICES") else None,
@@ -141,6 +161,7 @@ class Settings:
             dagster_url=_address("MLOPS_DAGSTER_URL", cls.dagster_url),
             api_pages=_address("MLOPS_API_PAGES", cls.api_pages),
             dagster_pages=_address("MLOPS_DAGSTER_PAGES", cls.dagster_url) if _variable("MLOPS_DAGSTER_PAGES") else "",
+            project=project,
         )
 
     @classmethod
@@ -184,6 +205,12 @@ class Settings:
     def dagster_home(self) -> Path:
         """Folder of Dagster's storage and of its `dagster.yaml` (`DAGSTER_HOME`)."""
         return _folder("DAGSTER_HOME", self.home / "dagster")
+
+    @property
+    def dagster_yaml(self) -> Path:
+        """What Dagster's home is made with: that of the repository of use cases, if it has one, or of the package."""
+        own = self.project.folder / "dagster.yaml" if self.project else PACKAGE
+        return own if own.is_file() else PACKAGE / "dagster.yaml"
 
     @property
     def wanted_reload(self) -> Path:
@@ -234,7 +261,17 @@ def _folder(variable: str, default: str | Path) -> Path:
     value = _variable(variable, default)
     if "://" in value:
         raise UsageError(f"{variable}={value}: name a folder of this machine.")
-    return Path(value).expanduser().absolute()
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError:  # an account without a folder
+        raise UsageError(f"{variable}: this account has no home folder; name one of your own.") from None
+
+
+def _use_cases(project: Project | None) -> tuple[Path, ...]:
+    own = [OWN_USE_CASES] if project is None or project.examples else []
+    if _variable("MLOPS_USE_CASES"):
+        return (*own, _folder("MLOPS_USE_CASES", ""))
+    return (*own, *([project.use_cases] if project else []))
 
 
 def _address(variable: str, default: str) -> str:

@@ -6,6 +6,7 @@ Whoever needs a lake or a registry gets it from here. Workers on shards do not: 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -155,6 +156,13 @@ class Stores:
             If it cannot be fetched, or is not the model that became champion.
         """
         return self.registry.champion(self.use_case.name)
+
+    def scores_alone(self) -> bool:
+        """Whether days are scored without an estimator: the champion has a scorer, or there is none."""
+        with suppress(MlopsError):  # whoever loads it is told what is wrong with it
+            champion = self.champion()
+            return champion is None or champion.has_scorer
+        return True
 
     def proven_version(self, number: int) -> Version:
         """The version of a number, which may score: it is tried, here.

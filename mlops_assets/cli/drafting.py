@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -45,7 +44,9 @@ if TYPE_CHECKING:
 @click.option("--query", metavar="SQL", help="Of postgres: the rows of the day `:day`, with --day.")
 @click.option("--day", type=Day(), help="Of postgres: the day by whose rows the query is looked at.")
 @click.option(
-    "--into", type=click.Path(path_type=Path), help="Folder of use cases. [default: MLOPS_USE_CASES, or ./use_cases]"
+    "--into",
+    type=click.Path(path_type=Path),
+    help="Folder of use cases. [default: MLOPS_USE_CASES, the repository, or ./use_cases]",
 )
 def new(
     name: str,
@@ -68,13 +69,14 @@ def new(
       mlops-assets new churn --from customers.xlsx --sheet 2026 --label left
       mlops-assets new churn --from postgres --url-variable SHOP_URL --table customers --day-column day --label left
     """
-    from mlops_assets.settings import Settings
+    from mlops_assets.settings import OWN_USE_CASES, Settings
     from mlops_assets.tools.drafting import draft_use_case
     from mlops_assets.tools.tables.samples import take_sample
     from mlops_assets.use_case import list_use_cases
 
     settings = Settings.from_environment()
-    root = (into or Path(os.environ.get("MLOPS_USE_CASES") or "use_cases")).expanduser().absolute()
+    own = settings.use_cases[-1]
+    root = (into or (Path("use_cases") if own == OWN_USE_CASES else own)).expanduser().absolute()
     use_cases = list_use_cases([folder for folder in {*settings.use_cases, root} if folder.is_dir()])
     if name in use_cases:
         raise UsageError(f"There is a use case {name!r} already, in {use_cases[name]}; choose another name.")
@@ -119,7 +121,7 @@ def _of_database(
     asked = Asked(said["url_variable"], said["table"] or "", said["day_column"] or "", said["query"] or "", day)
     found = look_at_database(asked)
     draft = draft_use_case(
-        name, found.sample, label, root, account, found.first, "yes", lambda plan: source_of(asked, plan)
+        name, found.sample, label, root, account, found.first, "yes", lambda plan: source_of(asked, found.broken, plan)
     )
     return draft, [f"  mlops-assets run {name} --from {found.first} --to {found.last} --train"]
 

@@ -52,6 +52,10 @@ COMMANDS = {
         "mlops_assets.cli.importing:import_",
         "Make raw files of tables: cut by key and calendar month, or put into a day as they are.",
     ),
+    "init": (
+        "mlops_assets.cli.repository:init",
+        "Make a repository with a use case: YAML, SQL, tests, CI, compose file, pinned version of mlops-assets.",
+    ),
     "kept": (
         "mlops_assets.cli.kept:kept",
         "Show what is kept of the raw files of days, and what of it nothing refers to; `source.keep` has them kept.",

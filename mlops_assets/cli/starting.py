@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+import time
 
 import click
-
-from mlops_assets.cli.common import show_progress
 
 
 @click.command()
 def demo() -> None:
     """Run every use case on sample days that end yesterday; the day's last files have no labels and some are dirty."""
-    from mlops_assets.tools.demo import run_demo
+    from mlops_assets.cli.progress import Bar
+    from mlops_assets.tools.demo import DAYS, run_demo
+    from mlops_assets.use_case import list_use_cases
     from mlops_assets.workspace import Workspace
 
     workspace = Workspace.from_environment()
-    show_progress()
-    for text in run_demo(workspace):
+    begun = time.monotonic()
+    with Bar(len(list_use_cases(workspace.settings.use_cases)), DAYS) as bar:
+        told = [*run_demo(workspace, bar.ready)]
+    for text in told:
         click.echo(text)
+    click.echo(f"Done in {time.monotonic() - begun:,.0f} seconds.")
 
 
 @click.command()
@@ -38,4 +42,6 @@ def dev(host: str, port: int, api_port: int) -> None:
         make_storage(settings)
         # Dagster's processes start elsewhere, where a home that is named from here would be another one
         os.environ["MLOPS_HOME"] = str(settings.home)
+        if settings.project:
+            os.environ["MLOPS_PROJECT"] = str(settings.project.folder)
         run(settings, host, port, api_port, "info", lambda line: click.echo(line, err=True))

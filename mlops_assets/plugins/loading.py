@@ -29,6 +29,7 @@ EXTRAS = {
     "xgboost": "xgboost",
     "lightgbm": "lightgbm",
     "catboost": "catboost",
+    "polars": "notebooks",
 }
 """Packages that come with an optional extra of this one."""
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from mlops_assets import running
+from mlops_assets.errors import UsageError
 from mlops_assets.journey.train.records import Evaluation
+from mlops_assets.settings import CHECKOUT, Settings
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase, list_use_cases
 from mlops_assets.use_case.partitions import folder_of
 from mlops_assets.views.output import text_table
-from mlops_assets.views.status import collect, render
+from mlops_assets.views.status import collect, days_table
 from mlops_assets.workspace import Stores, Workspace
 
 DAYS = 4
@@ -22,24 +25,33 @@ FEWER = {"compound_rings": 20, "santander": 40}
 """Files a day where each costs much: pictures to be drawn and measured, rows of two hundred columns."""
 DIRTY = 0.17
 API = "http://127.0.0.1:8000"
-"""Where `make dev` has the API."""
+"""Where `dev` has the API."""
 
 
-def run_demo(workspace: Workspace) -> Iterator[str]:
+def run_demo(workspace: Workspace, ready: Callable[[], None]) -> Iterator[str]:
     """Write sample days, train, predict.
 
     Parameters
     ----------
     workspace
         Where everything lies; days that have raw files already are left as they are.
+    ready
+        Is called when a use case is done.
 
     Yields
     ------
     str
-        What to print: the accounting and the champion of each use case, a table of their metrics, what to open next.
+        What to print: the accounting of each day, a table of what each training found, what to open next.
+
+    Raises
+    ------
+    UsageError
+        If there is no use case.
     """
     now = dt.datetime.now(dt.UTC)
     every = [workspace.find(name) for name in list_use_cases(workspace.settings.use_cases)]
+    if not every:
+        raise UsageError(f"There is no use case in {workspace.settings.use_cases[-1]}: `mlops-assets new` writes one.")
     for stores in every:
         for day in (days := _days(stores.use_case, now)):
             _write(stores, day, labelled=day != days[-1])  # as in life: what came yesterday nobody has labelled yet
@@ -50,11 +62,20 @@ def run_demo(workspace: Workspace) -> Iterator[str]:
             days = _days(stores.use_case, now)
             running.run_use_case(definitions, instance, stores.use_case, (days[0], days[-1]), train=True)
             running.take_stock(definitions, instance, stores.use_case)
-    for stores in every:
-        days = _days(stores.use_case, now)
-        yield f"\n{render(collect(stores), (days[0], days[-1]))}"
-    yield f"\n{_results(every)}"
+            ready()
+    shown = [day for stores in every for day in _accounted(stores, _days(stores.use_case, now))]
+    yield f"{days_table(shown)}\n\n{_results(every)}"
     yield _next_steps(every, now) + ask_for_a_file(every, now)
+
+
+def _accounted(stores: Stores, days: list[str]) -> list[dict[str, Any]]:
+    """Days as `status` knows them, with their use case and without its targets."""
+    state = collect(stores)
+    return [
+        {**day, "use_case": stores.use_case.name, "deliveries": {}}
+        for day in state["days"]
+        if days[0] <= day["day"] <= days[-1]
+    ]
 
 
 def _days(use_case: UseCase, now: dt.datetime) -> list[str]:
@@ -96,19 +117,25 @@ def _result(stores: Stores, newest: Evaluation) -> list[str]:
 
 def _next_steps(every: list[Stores], now: dt.datetime) -> str:
     chosen = next((stores for stores in every if stores.use_case.name == "transactions"), every[0]).use_case
-    name, last = chosen.name, chosen.partitions.over(now)
+    name, last, settings = chosen.name, chosen.partitions.over(now), every[0].settings
+    activated = ", after `. .venv/bin/activate`" if _dev(settings) == "make dev" else ""
     return f"""
-Everything lies under {every[0].settings.home}. What to look at next:
-  make dev     (Dagster's UI: graph, checks, leaderboard, at http://127.0.0.1:3000; the API at {API}/docs)
-  .venv/bin/mlops-assets predictions {name} --day {last}
-  .venv/bin/mlops-assets drift {name} --day {last}
-  .venv/bin/mlops-assets rejects {name} --day {last}
-  .venv/bin/mlops-assets status {name} --format json
+Everything lies under {settings.home}. What to look at next{activated}:
+  {_dev(settings)}     (Dagster's UI: graph, checks, leaderboard, at http://127.0.0.1:3000; the API at {API}/docs)
+  mlops-assets predictions {name} --day {last}
+  mlops-assets drift {name} --day {last}
+  mlops-assets rejects {name} --day {last}
+  mlops-assets status {name}
 """
 
 
+def _dev(settings: Settings) -> str:
+    """What starts the pages: a target of the checkout, or the command where there is none."""
+    return "make dev" if CHECKOUT and settings.project is None else "mlops-assets dev"
+
+
 def ask_for_a_file(every: list[Stores], now: dt.datetime) -> str:
-    """What to type while `make dev` runs, to have a file answered at once; empty if there is none to be sent.
+    """What to type while `dev` runs, to have a file answered at once; empty if there is none to be sent.
 
     Parameters
     ----------
@@ -126,5 +153,6 @@ def ask_for_a_file(every: list[Stores], now: dt.datetime) -> str:
         for file in published.read_all([last], ["file"])["file"].to_pylist()[:1]:
             path = raw / name / folder_of(last) / file
             url = f"{API}/v1/use-cases/{name}/predictions"
-            return f"While make dev runs, a file is answered at once:\n  curl -F file=@{shlex.quote(str(path))} {url}\n"
+            asked = f"curl -F file=@{shlex.quote(str(path))} {url}"
+            return f"While {_dev(stores.settings)} runs, a file is answered at once:\n  {asked}\n"
     return ""

@@ -25,7 +25,7 @@ from mlops_assets.use_case.sensor import Sensor
 from mlops_assets.use_case.serving import Serving
 from mlops_assets.use_case.source import Origin, check_hours
 from mlops_assets.use_case.strict import Problem, Strict, refuse
-from mlops_assets.use_case.targets import Delivering, TargetName, too_long, unkept
+from mlops_assets.use_case.targets import Delivering, TargetName, shared, too_long, unkept
 from mlops_assets.use_case.told import ChannelName, Deadline, Told, literal_secrets
 from mlops_assets.use_case.training import Candidate, Feedback, Retraining, Training
 
@@ -266,7 +266,8 @@ class UseCase(Attributes):
     @model_validator(mode="after")
     def _targets_can_have_it(self) -> Self:
         kept = self.scoring.most != 0
-        refuse([*too_long(self.name, self.targets), *([] if kept else unkept(self.targets))])
+        wrong = [*too_long(self.name, self.targets), *shared(self.targets)]
+        refuse([*wrong, *([] if kept else unkept(self.targets))])
         return self
 
     @model_validator(mode="after")

@@ -90,9 +90,9 @@ def _read_yaml(path: Path) -> tuple[yaml.Node | None, Any]:
     """The nodes, which know their lines, and the value of `attributes`."""
     try:
         text = read_plain(path)
-        # twice, for the nodes know their lines and not their values, and the values not their lines
+        # kept both, for the nodes know their lines and not their values, and the values not their lines
         root = compose(path, text)
-        return root, yaml.load(text, _Loader).get("attributes")  # noqa: S506 - a SafeLoader
+        return root, _Loader("").construct_document(root).get("attributes")
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file; a use case needs one.") from None
     except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
@@ -148,7 +148,10 @@ def list_use_cases(folders: Sequence[Path]) -> dict[str, Path]:
     use_cases: dict[str, Path] = {}
     for folder in folders:
         if not folder.is_dir():
-            raise UsageError(f"There is no folder {folder}; MLOPS_USE_CASES must name one that holds use cases.")
+            raise UsageError(
+                f"There is no folder {folder}; MLOPS_USE_CASES, or `use_cases` of [tool.mlops-assets] in a "
+                "pyproject.toml, must name one that holds use cases."
+            )
         for path in sorted(folder.glob("*/defs.yaml")):
             name = path.parent.name
             if not NAME.fullmatch(name):

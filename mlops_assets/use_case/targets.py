@@ -281,6 +281,25 @@ def too_long(use_case: str, targets: Mapping[str, Delivering]) -> Iterator[Probl
             yield ("targets", name, "parameters"), message, target.parameters
 
 
+def shared(targets: Mapping[str, Delivering]) -> Iterator[Problem]:
+    """The targets whose rows would lie where those of another one do: what one wrote, the other takes for its own."""
+    first: dict[tuple[str, ...], str] = {}
+    for name, target in targets.items():
+        given = TARGETS[target.use].model_validate(target.parameters) if target.use in TARGETS else None
+        if isinstance(given, SqlTarget | RedshiftTarget):
+            # a name of one's own, or that of the table that is delivered
+            place = (given.url_variable, given.db_schema or "", (given.table or f" {target.table}").lower())
+        elif isinstance(given, FilesTarget):
+            place = (given.place.rstrip("/"), given.format, target.table)
+        else:
+            continue
+        other = first.setdefault(place, name)
+        if other != name:
+            at = "place" if isinstance(given, FilesTarget) else "table"
+            message = f"its rows would come to lie among those of the target {other}: name another {at}"
+            yield ("targets", name, "parameters"), message, target.parameters
+
+
 def unkept(targets: Mapping[str, Delivering]) -> Iterator[Problem]:
     """The targets that want probabilities, of a use case that keeps none."""
     for name, target in targets.items():

@@ -249,9 +249,14 @@ def top(seen: Seen) -> list[tuple[str, float, float | None]]:
 
 
 def as_json(profiled: Profiled) -> str:
-    """All of it as JSON."""
+    """All of it as JSON; see `content`."""
+    return output.to_json(content(profiled), 1)
+
+
+def content(profiled: Profiled) -> dict[str, Any]:
+    """All of it as plain values."""
     seen = profiled.overview
-    content = {
+    return {
         "of": profiled.title,
         "day": seen and seen.day,
         "rows": profiled.rows,
@@ -264,7 +269,6 @@ def as_json(profiled: Profiled) -> str:
         "columns": [_column(profiled, name) for name in profiled.use_case.columns],
         "suspicions": [vars(suspicion) for suspicion in (seen.suspicions if seen else ())],
     }
-    return output.to_json(content, 1)
 
 
 def _column(profiled: Profiled, name: str) -> dict[str, Any]:

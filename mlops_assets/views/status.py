@@ -270,14 +270,22 @@ def render(state: dict[str, Any], days: tuple[str, str] | None = None) -> str:
     """
     shown = [day for day in state["days"] if days is None or days[0] <= day["day"] <= days[1]]
     beside = [said for said in (state["passed_over"], state["forgotten"]) if said]
-    parts = [_days_table(shown), *beside, *_noticed_lines(shown), *_champion_lines(state)]
+    parts = [days_table(shown), *beside, *_noticed_lines(shown), *_champion_lines(state)]
     return f"{state['use_case']}\n\n" + "\n\n".join(parts)
 
 
-def _days_table(days: Sequence[dict[str, Any]]) -> str:
+def days_table(days: Sequence[dict[str, Any]]) -> str:
+    """Days with their accounting, a line each.
+
+    Parameters
+    ----------
+    days
+        Of `collect`. Those of several use cases say which in `use_case`, and have the same targets.
+    """
     if not days:
         return "no days yet"
     columns = {
+        **({"use case": [day["use_case"] for day in days]} if "use_case" in days[0] else {}),
         "day": [day["day"] for day in days],
         "files": _numbers(days, "files"),
         "read": _numbers(days, "files_read"),

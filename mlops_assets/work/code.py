@@ -94,12 +94,13 @@ def code_of(*roots: str) -> Code:
         # a set of contents, in which no module has a name: so it may move; a root is known by its place among roots
         first = [linked.get(root, "") for root in own_roots]
         source = hash_of([*first, *sorted({linked[name] for name in saying})])
-    tops = {top_name(root) for root in roots if top_name(root) in LIBRARIES}
-    for name, module in modules.items():
-        # of our own modules the libraries that make values count, of a user's all that they import
-        own = top_name(name) == PACKAGE
-        tops |= module.outside & LIBRARIES.keys() if own else {*module.outside, top_name(name)}
-    return Code(source, {name: module.own for name, module in saying.items()}, _versions(tops))
+        tops = {top_name(root) for root in roots if top_name(root) in LIBRARIES}
+        for name, module in modules.items():
+            # of our own modules the libraries that make values count, of a user's all that they import
+            own = top_name(name) == PACKAGE
+            tops |= module.outside & LIBRARIES.keys() if own else {*module.outside, top_name(name)}
+        versions = _versions(tops)
+    return Code(source, {name: module.own for name, module in saying.items()}, versions)
 
 
 def code_fingerprint(*roots: str) -> str:
@@ -109,7 +110,7 @@ def code_fingerprint(*roots: str) -> str:
 
 def forget() -> None:
     """Read sources again when asked again; for a process in which code is loaded anew."""
-    for cached in (code_of, normal_form, find, is_installed):
+    for cached in (code_of, normal_form, find, is_installed, _brought_by):
         cached.cache_clear()
 
 
@@ -181,5 +182,11 @@ def _versions(tops: set[str]) -> dict[str, str]:
             versions[name] = version(name)
         # a package whose distribution has another name
         except PackageNotFoundError:
-            versions |= {brings: version(brings) for brings in packages_distributions().get(top, ())}
+            versions |= {brings: version(brings) for brings in _brought_by().get(top, ())}
     return versions
+
+
+@cache
+def _brought_by() -> Mapping[str, list[str]]:
+    """The distributions that bring a package, by its name; that reads what each installed one says of all its files."""
+    return packages_distributions()

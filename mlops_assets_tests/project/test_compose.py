@@ -296,7 +296,10 @@ def test_health_checks_ask_the_port_on_which_the_service_listens() -> None:
 
 
 def test_every_variable_of_the_platform_is_one_that_it_reads(file: dict[str, Any]) -> None:
-    text = "".join(path.read_text() for path in PACKAGE.rglob("*.py")) + (ROOT / "README.md").read_text()
+    text = (
+        "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+        + (ROOT / "docs" / "reference" / "settings.md").read_text()
+    )
     text += (ROOT / "deploy" / "dagster.yaml").read_text() + (ROOT / "deploy" / "workspace.yaml").read_text()
     for variable in service(file, "code")["environment"]:
         name = variable.removesuffix("_FILE")

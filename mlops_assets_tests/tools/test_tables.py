@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -141,6 +142,16 @@ def test_files_of_a_folder_are_one_table_and_what_else_lies_there_is_told(tmp_pa
     assert any("1 files of" in check and "do not end in .csv" in check for check in found.checks)
 
 
+def test_files_that_say_more_than_the_first_one_are_read_and_told(tmp_path: Path) -> None:
+    _csv(tmp_path / "a.csv")
+    text = (tmp_path / "a.csv").read_text()
+    more = text.replace("\n", ",1\n").replace("gone,1", "gone,Since").replace("C7,", "Célia,")
+    (tmp_path / "b.csv").write_bytes(more.encode("cp1252"))
+    found = draft_use_case("shop", [tmp_path / "a.csv", tmp_path / "b.csv"], "gone", tmp_path / "cases", None, DAY)
+    assert (found.rows, found.rejects, found.use_case.files.encoding) == (120, {}, "cp1252")
+    assert any("'Since' of b.csv is left out, for a.csv has no such column" in check for check in found.checks)
+
+
 def test_files_that_are_not_like_the_first_one_are_named(tmp_path: Path) -> None:
     _csv(tmp_path / "a.csv")
     (tmp_path / "b.csv").write_text((tmp_path / "a.csv").read_text().replace("Amount", "Total"))
@@ -179,9 +190,9 @@ def workbook(tmp_path: Path, *rows: list[Any], name: str = "t.xlsx") -> Path:
     return tmp_path / name
 
 
-def test_a_workbook_has_values_and_formulas_that_nobody_computed_have_none(tmp_path: Path) -> None:
+def test_a_workbook_has_values_and_names(tmp_path: Path) -> None:
     path = workbook(
-        tmp_path, ["a", " b ", None], [1, "=A2*2", True], [None, None], [1.5, dt.datetime(2026, 1, 2, 3), " "], [None]
+        tmp_path, ["a", " b ", None], [1, None, True], [None, None], [1.5, dt.datetime(2026, 1, 2, 3), " "], [None]
     )
     found = read_workbook(path)
     assert found.names == ["a", "b", ""]
@@ -234,3 +245,27 @@ def test_a_table_in_another_format_is_told(tmp_path: Path) -> None:
         place_table(contract("xml"), tmp_path / "t.jsonl", tmp_path / "raw", str(DAY))
     with pytest.raises(UsageError, match="--sheet x: .* is no workbook"):
         place_table(contract("jsonl"), tmp_path / "t.jsonl", tmp_path / "raw", str(DAY), "x")
+
+
+def test_formulas_that_nobody_computed_are_told_and_those_of_an_empty_text_are_not(tmp_path: Path) -> None:
+    path = workbook(tmp_path, ["a", "b"], [1, "=A2*2"], [2, "=A3*2"])
+    with pytest.raises(UsageError, match=r"2 formulas have no value, the first of them in B2: the program that wrote"):
+        read_workbook(path)
+    sheet = "xl/worksheets/sheet1.xml"
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts[sheet] = re.sub(rb"(<f>A2\*2</f>)<v ?(/>|></v>)", rb"\1<v>2</v>", parts[sheet])
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    assert read_workbook(path).rows == [[1, 2], [2, None]]
+
+
+def test_names_of_several_lines_are_the_same_when_the_sheet_is_imported(tmp_path: Path) -> None:
+    path = workbook(
+        tmp_path, ["customer", "unit\nprice", "answer"], *([f"C{at % 9}", at * 1.5, "yn"[at % 2]] for at in range(40))
+    )
+    draft = draft_use_case("shop", path, "answer", tmp_path / "cases", None, DAY)
+    assert draft.use_case.columns["unit_price"].source == "unit price"
+    place_table(draft.use_case, path, tmp_path / "raw", str(DAY))
+    assert len(rows_of(draft.use_case, tmp_path / "raw")) == 40

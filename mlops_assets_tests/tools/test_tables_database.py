@@ -88,3 +88,24 @@ def test_what_cannot_be_asked_is_told_without_the_password(shop: str, asked: Ask
     with pytest.raises(UsageError, match=told) as caught:
         look_at_database(asked)
     assert not any(form in str(caught.value) for form in FORMS)
+
+
+def test_whatever_a_table_holds_and_however_it_is_named_is_landed(shop: str, tmp_path: Path) -> None:
+    query(
+        shop,
+        'CREATE TABLE "The ""Odd" (customer text, "share % :day" numeric, doc jsonb, tags text[], raw bytea, note text, '
+        "seen date, answer text)",
+    )
+    query(
+        shop,
+        """INSERT INTO "The ""Odd" SELECT 'C' || at % 7, at, jsonb_build_object('é', NULL, 'at', at), ARRAY['a', 'b'],"""
+        """ decode('00ff', 'hex'), E'one\\ntwo', date '2026-01-01' + at % 2, CASE WHEN at % 3 = 0 THEN 'no' ELSE 'yes' END"""
+        """ FROM generate_series(0, 59) at""",
+    )
+    query(shop, """INSERT INTO "The ""Odd" VALUES ('C1', 1, '{}', '{}', '', '', 'infinity', 'no')""")
+    shown = new(tmp_path, "--table", 'The "Odd', "--day-column", "seen")
+    assert "run sales --from 2026-01-01 --to 2026-01-02 --train" in shown
+    assert "note has line ends" in " ".join(shown.split())
+    assert landed(load_use_case(tmp_path / "cases" / "sales"), tmp_path / "raw", "2026-01-02") == 30
+    (line, *_) = sorted((tmp_path / "raw").rglob("*.csv"))[0].read_text(encoding="utf-8").splitlines()[1:]
+    assert '"{""at"": 21, ""é"": null}","[""a"", ""b""]",\\x00ff,one two,' in line

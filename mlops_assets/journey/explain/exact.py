@@ -30,6 +30,8 @@ def log_odds(model: Model, row: np.ndarray, predicted: int) -> np.ndarray | None
     np.ndarray or None
         float64, one number a column; None of a model that does not tell, or whose columns cannot be followed.
     """
+    if model.stored_scorer is not None:  # known to be a forest or a linear model, which do not tell
+        return None
     # here, for these bring scikit-learn
     from mlops_assets.encoders import OnFrame
     from mlops_assets.journey.model.flavours.flavoured import Flavoured

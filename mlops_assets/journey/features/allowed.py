@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -132,6 +133,20 @@ def views_of(database: duckdb.DuckDBPyConnection, sql: str, tables: frozenset[st
             check.run(text)
         _checked.add((sql, tables))
     return views
+
+
+def until_aggregated(sql: str) -> str:
+    """The part of a `features.sql` that aggregates hang on: down to the end of `file_features`.
+
+    What is said behind it, such as `model_input`, cannot change them. All of it, where there is no such view, or DuckDB
+    cannot read it.
+    """
+    with suppress(SqlRefused, duckdb.Error):
+        texts = _texts(sql)
+        last = max((number for number, text in enumerate(texts) if text.view == "file_features"), default=None)
+        if last is not None:
+            return "\n".join(text.sql for text in texts[: last + 1])
+    return sql
 
 
 def _texts(sql: str) -> list[Text]:

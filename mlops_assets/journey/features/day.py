@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mlops_assets.journey.enrich.answers import NOTHING, Marks, find_answers, names_table, needed, read_answers
+from mlops_assets.journey.features.allowed import until_aggregated
 from mlops_assets.journey.features.shard import aggregate
 from mlops_assets.journey.features.sql import describe, read_rows
 from mlops_assets.journey.features.words import words_of
@@ -134,10 +135,12 @@ def features_code() -> Code:
 
 def features_mark(rows: str, sql: str, marks: Marks = NOTHING) -> str:
     """Fingerprint of all that the aggregates of a shard depend on: the part with its rows, SQL, code, answers."""
+    # what makes the model's input of them may be edited: the champion, which has the text of its time, still finds them
+    own = until_aggregated(sql)
     # answers that the SQL does not name are none of its business: should they change, nothing is done again
-    seen = sorted(item for item in marks.items() if names_table(sql, item[0]))
-    # by its words: an edit of a comment leaves the champion, which has the text of its time, what is stored
-    return fingerprint(rows, words_of(sql), features_code().fingerprint, *seen)
+    seen = sorted(item for item in marks.items() if names_table(own, item[0]))
+    # by its words: so does an edit of a comment
+    return fingerprint(rows, words_of(own), features_code().fingerprint, *seen)
 
 
 def stored_features(lake: Lake, day: str, rows: str, sql: str, marks: Marks = NOTHING) -> pa.Table | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
@@ -18,6 +19,7 @@ from mlops_assets.journey.model.calibrator import Calibrator, Interval
 from mlops_assets.journey.model.files import (
     ESTIMATOR_FILE,
     MEANING_FILE,
+    SCORER_FILE,
     SQL_FILE,
     hash_files,
     hash_folder,
@@ -26,8 +28,10 @@ from mlops_assets.journey.model.files import (
 )
 from mlops_assets.journey.model.flavours.parts import put_back, taken_out
 from mlops_assets.journey.model.references import emptied, filled
+from mlops_assets.journey.model.scorer.steps import Scorer
+from mlops_assets.journey.model.scorer.stored import as_bytes, read_scorer
 from mlops_assets.journey.model.task import Task, task_of
-from mlops_assets.storage.places import Place
+from mlops_assets.storage.places import Place, remove
 from mlops_assets.use_case import UnsetVariable
 
 Known = tuple[str, ...] | Literal["text"] | None
@@ -96,16 +100,37 @@ class Meaning(BaseModel):
         return task_of(self.classes, self.threshold)
 
 
+class Kept:
+    """An estimator that is loaded once somebody asks for it: a model that has a scorer answers without.
+
+    Parameters
+    ----------
+    load
+        Loads it, after its structure was checked.
+    """
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self._load = load
+
+    @cached_property
+    def estimator(self) -> Any:
+        """The estimator."""
+        return self._load()
+
+
 @dataclass(frozen=True)
 class Stored:
     """A model as it was stored; the attributes are those of `Model`."""
 
-    estimator: Any
+    fitted: Any
     meaning: Meaning
     sql: str
+    scorer: Scorer | None
 
 
-def write_model(folder: Place, estimator: Any, meaning: Mapping[str, Any], sql: str) -> str:
+def write_model(
+    folder: Place, estimator: Any, meaning: Mapping[str, Any], sql: str, scorer: Scorer | None = None
+) -> str:
     """Write a model into a folder.
 
     Parameters
@@ -116,6 +141,8 @@ def write_model(folder: Place, estimator: Any, meaning: Mapping[str, Any], sql: 
         As in `Model`.
     meaning
         The fields of `Meaning`.
+    scorer
+        Its scorer, if it has one.
 
     Returns
     -------
@@ -133,10 +160,14 @@ def write_model(folder: Place, estimator: Any, meaning: Mapping[str, Any], sql: 
     (folder / SQL_FILE).write_bytes(sql.encode())
     for name, part in parts.files.items():
         (folder / name).write_bytes(part)
+    # a folder may be written anew
+    remove(folder, [SCORER_FILE])
+    if scorer is not None:
+        (folder / SCORER_FILE).write_bytes(as_bytes(scorer))
     return hash_folder(folder)
 
 
-def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Stored:
+def read_model(folder: Place, sha256: str, trusted: Sequence[str] = (), *, whole: bool = True) -> Stored:
     """Read a model: nothing of it runs before its hash, its structure and its types were checked.
 
     Parameters
@@ -147,21 +178,39 @@ def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Store
         What `write_model` returned.
     trusted
         Import paths of types allowed beyond `ALLOWED_TYPES`.
+    whole
+        False if the estimator may wait until somebody asks for it: of a model that has a scorer, it answers nothing.
 
     Raises
     ------
     ModelRefused
-        If a file is missing, changed, too large or a link, or the estimator is built otherwise than `write_model`
-        builds it, or holds another type.
+        If a file is missing, changed, too large or a link, or the estimator or the scorer is built otherwise than
+        `write_model` builds it, or holds another type.
     """
-    from skops.io.exceptions import UntrustedTypesFoundException
-
     files = read_files(folder, sha256)  # once: what is loaded is what was checked, though a file be replaced meanwhile
     path: Place = folder / MEANING_FILE
+    scorer = None
     try:
         meaning = Meaning.model_validate_json(files[MEANING_FILE])
         sql = files[SQL_FILE].decode()
-        path = folder / ESTIMATOR_FILE
+        path = folder / SCORER_FILE
+        if SCORER_FILE in files:
+            scorer = read_scorer(files[SCORER_FILE], len(meaning.columns), len(meaning.classes))
+    except ValueError as error:
+        raise ModelRefused(f"{path}: {NO_MODEL}: {error}. Train it again.") from None
+    kept = Kept(partial(_estimator, folder, files, meaning, trusted))
+    return Stored(kept.estimator if whole or scorer is None else kept, meaning, sql, scorer)
+
+
+NO_MODEL = "this is no stored model"
+
+
+def _estimator(folder: Place, files: Mapping[str, bytes], meaning: Meaning, trusted: Sequence[str]) -> Any:
+    """The estimator in the files of a model; parameters and errors as of `read_model`."""
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    path: Place = folder / ESTIMATOR_FILE
+    try:
         content = files[ESTIMATOR_FILE]
         if meaning.references:
             _check_archive(content, trusted)  # before it is unpacked to be filled in
@@ -170,6 +219,7 @@ def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Store
         meaning.task.see(estimator)
         path = folder
         put_back(estimator, files, meaning.parts, trusted)
+        return estimator
     except UnsetVariable as error:
         raise ModelRefused(f"{path}: {error}, which it was made with. Set it.") from None
     except ConfigError as error:  # the library of a flavour is not installed
@@ -177,8 +227,7 @@ def read_model(folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Store
     except UntrustedTypesFoundException as error:
         raise ModelRefused(f"{path}: {error} Add a type of your own to `training.trusted`.") from None
     except Exception as error:  # whatever a damaged or forged file makes skops, zip, JSON or NumPy say
-        raise ModelRefused(f"{path}: this is no stored model: {error}. Train it again.") from None
-    return Stored(estimator, meaning, sql)
+        raise ModelRefused(f"{path}: {NO_MODEL}: {error}. Train it again.") from None
 
 
 NO_ESTIMATOR = {"predict_proba": "no classifier that gives probabilities", "predict": "no regressor that gives numbers"}

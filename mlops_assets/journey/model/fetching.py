@@ -15,13 +15,17 @@ from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
 from mlops_assets.errors import ModelRefused
-from mlops_assets.journey.model.files import LARGEST, MEANING_FILE, hash_folder, part_files
+from mlops_assets.journey.model.files import LARGEST, LARGEST_SCORER, MEANING_FILE, SCORER_FILE, hash_folder, part_files
 from mlops_assets.journey.model.version import ABOUT_FILE, LARGEST_CARD, LARGEST_REFERENCE, REFERENCE_FILE
 from mlops_assets.settings import Settings
 from mlops_assets.storage.places import S3Path
 from mlops_assets.storage.s3 import need_boto3, tell_mlflow
 
-FILES = {f"{model}/{name}": most for model in ("serving", "judged") for name, most in LARGEST.items()}
+FILES = {
+    f"{model}/{name}": most
+    for model in ("serving", "judged")
+    for name, most in {**LARGEST, SCORER_FILE: LARGEST_SCORER}.items()
+}
 """The files of the two models of a version, and the bytes that each may have."""
 
 

@@ -19,6 +19,12 @@ from mlops_assets.storage.places import Place
 
 ESTIMATOR_FILE, MEANING_FILE, SQL_FILE = "model.skops", "meaning.json", "features.sql"
 
+SCORER_FILE = "scorer.safetensors"
+"""The file with the scorer of a model that has one; see `scorer`. Those of earlier releases have none."""
+
+LARGEST_SCORER = 2 << 30
+"""Bytes that it may have."""
+
 LARGEST = {ESTIMATOR_FILE: 2 << 30, MEANING_FILE: 64 << 20, SQL_FILE: 1 << 20}
 """The files of every model and the bytes that each may have; every worker holds them in memory."""
 
@@ -67,6 +73,9 @@ def _read_files(folder: Place) -> dict[str, bytes]:
     files = {name: read_plain(folder / name, most) for name, most in LARGEST.items()}
     for name, flavour in parts_of(files[MEANING_FILE]).items():
         files[name] = read_plain(folder / name, largest(flavour))
+    # the hash tells whether it was put there, or taken away
+    if (folder / SCORER_FILE).exists():
+        files[SCORER_FILE] = read_plain(folder / SCORER_FILE, LARGEST_SCORER)
     return files
 
 

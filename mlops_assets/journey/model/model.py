@@ -6,7 +6,8 @@ What it *says* and what is *decided* of that are words of `task`, which has one 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from mlops_assets.journey.features.matrix import to_matrix
-from mlops_assets.journey.model.archive import Known, copy_model, read_model, write_model
+from mlops_assets.journey.model.archive import Kept, Known, copy_model, read_model, write_model
 from mlops_assets.journey.model.calibrator import Calibrator
+from mlops_assets.journey.model.scorer.steps import Asked, Scorer
 from mlops_assets.journey.model.task import Task, task_of
 from mlops_assets.storage.places import Place
 
@@ -35,8 +37,9 @@ class Model:
 
     Attributes
     ----------
-    estimator
-        Fitted on the matrix of `to_matrix`, with class numbers as its target, or numbers.
+    fitted
+        The estimator, fitted on the matrix of `to_matrix`, with class numbers as its target, or numbers; or one that is
+        kept until somebody asks for it.
     columns
         Columns of the model's input in order, each with what is known of it.
     classes
@@ -49,15 +52,23 @@ class Model:
         Texts with `{{ env.NAME }}` of the configuration that it was made by: what they stand for is not stored.
     calibrator
         What makes probabilities of what the estimator says, or an interval around it; None if it is taken as it is.
+    stored_scorer
+        The scorer that was stored with it; None if there was none.
     """
 
-    estimator: Pipeline
+    fitted: Pipeline | Kept
     columns: Mapping[str, Known]
     classes: tuple[str, ...]
     sql: str
     threshold: float | None = None
     references: tuple[str, ...] = ()
     calibrator: Calibrator | None = None
+    stored_scorer: Scorer | None = None
+
+    @property
+    def estimator(self) -> Pipeline:
+        """The estimator; see `fitted`."""
+        return self.fitted.estimator if isinstance(self.fitted, Kept) else self.fitted
 
     @cached_property
     def _vocabularies(self) -> dict[str, pa.Array | Literal["text"] | None]:
@@ -72,10 +83,20 @@ class Model:
         return task_of(self.classes, self.threshold)
 
     @cached_property
-    def _predict(self) -> Callable[[np.ndarray], np.ndarray]:
-        from mlops_assets.journey.model.straight import straight  # brings scikit-learn: most who know a model ask none
+    def scorer(self) -> Scorer | None:
+        """What answers in the place of the estimator, to the same bits; None if that is asked itself."""
+        if self.stored_scorer is not None:
+            return self.stored_scorer
+        from mlops_assets.journey.model.scorer.compiled import compiled  # brings scikit-learn
 
-        return straight(self.estimator, self.task.method)
+        return compiled(self.estimator, self.task.method)
+
+    def _predict(self, matrix: np.ndarray) -> np.ndarray:
+        if self.scorer is not None:
+            with suppress(Asked):
+                return self.scorer.ask(matrix)
+        said: np.ndarray = getattr(self.estimator, self.task.method)(matrix)
+        return said
 
     def matrix(self, batch: pa.Table, too_large: Counter[str] | None = None) -> np.ndarray:
         """What the estimator sees; see `to_matrix`."""
@@ -87,7 +108,7 @@ class Model:
 
     def uncalibrated(self, matrix: np.ndarray) -> np.ndarray:
         """What the estimator says, in the form of `probabilities`."""
-        return self.task.said(self.estimator, self._predict(_in_eights(matrix))[: len(matrix)])
+        return self.task.said(self.scorer or self.estimator, self._predict(_in_eights(matrix))[: len(matrix)])
 
     def calibrated(self, uncalibrated: np.ndarray) -> np.ndarray:
         """The probabilities that follow from what the estimator says; see `Calibrator`."""
@@ -115,7 +136,11 @@ class Model:
         str
             Its hash; `load` asks for it.
         """
-        return write_model(folder, self.estimator, self._meaning, self.sql)
+        # what is filled into a reference as a model is loaded could decide what it says
+        fits = (
+            not self.references and self.scorer is not None and self.scorer.fits(len(self.columns), len(self.classes))
+        )
+        return write_model(folder, self.estimator, self._meaning, self.sql, self.scorer if fits else None)
 
     def save_copy(self, source: Place, sha256: str, folder: Path) -> str:
         """Write the model into a folder that is not there yet, with the bytes of an estimator that was stored.
@@ -145,12 +170,12 @@ class Model:
         return meaning
 
     @classmethod
-    def load(cls, folder: Place, sha256: str, trusted: Sequence[str] = ()) -> Model:
+    def load(cls, folder: Place, sha256: str, trusted: Sequence[str] = (), *, whole: bool = True) -> Model:
         """Read a model that `save` wrote; parameters and errors are those of `read_model`."""
-        stored = read_model(folder, sha256, trusted)
+        stored = read_model(folder, sha256, trusted, whole=whole)
         meaning = stored.meaning
         known = meaning.columns, meaning.classes, stored.sql, meaning.threshold, meaning.references, meaning.calibrator
-        return cls(stored.estimator, *known)
+        return cls(stored.fitted, *known, stored.scorer)
 
 
 def _in_eights(matrix: np.ndarray) -> np.ndarray:

@@ -26,10 +26,13 @@ from mlops_assets.journey.model.archive import Known
 from mlops_assets.journey.model.files import MEANING_FILE, parts_of, read_files
 from mlops_assets.journey.model.flavours import libraries_of, releases_of
 from mlops_assets.journey.model.model import Model
+from mlops_assets.journey.model.scorer.odd import odd_rows
+from mlops_assets.journey.model.scorer.steps import Asked
 from mlops_assets.storage.files import write_json
 from mlops_assets.storage.places import Place, parse_place
 from mlops_assets.work.apart import Ended, Limits, run_apart
 from mlops_assets.work.code import code_of
+from mlops_assets.work.engines.local import ESTIMATORS
 
 LIMITS = Limits(seconds=60, memory=4 << 30)
 """What a trial may use up."""
@@ -83,7 +86,7 @@ def try_model(
         # a model may name what the configuration refers to, and nothing else of the environment
         environment = {variable: os.environ[variable] for variable in referred() if variable in os.environ}
         asked = str(folder), sha256, list(trusted), [*environment]
-        answer = run_apart(answer_smoke, asked, limits, environment, libraries_of(parts))
+        answer = run_apart(answer_smoke, asked, limits, environment, [*ESTIMATORS, *libraries_of(parts)])
     except Ended as error:
         raise ModelRefused(
             f"{name} failed its trial, so it may not score: {error}. If it was made here, train it again; else ask who "
@@ -140,6 +143,7 @@ def answer_smoke(folder: str, sha256: str, trusted: Sequence[str], variables: Se
     if None not in alone:
         raise NoAnswer(f"it answers none of {len(alone)} rows, though some are as plain as can be: {alone[0]}")
     answered = [number for number, fault in enumerate(alone) if fault is None]
+    _see_scorer(model, matrix[answered])
     _see_the_same(model, matrix[answered], sum(number < 2 * PLAIN for number in answered))
     return {"rows": len(matrix), "answered": len(answered)}
 
@@ -160,6 +164,17 @@ def _see_the_same(model: Model, rows: np.ndarray, plain: int) -> None:
         alone = [model.uncalibrated(rows[number : number + 1]) for number in range(plain)]
     if plain and not np.allclose(together, np.concatenate(alone), atol=1e-6):
         raise NoAnswer("its answer to a row hangs on which other rows it is asked about at the same time")
+
+
+def _see_scorer(model: Model, rows: np.ndarray) -> None:
+    """See that a scorer that was stored says what its estimator says: it was made of it, and nobody else looks."""
+    scorer, ask = model.stored_scorer, getattr(model.estimator, model.task.method)
+    if scorer is None:
+        return
+    for some in (rows, odd_rows(scorer)):
+        with suppress(Asked, ValueError, ArithmeticError), np.errstate(all="ignore"):
+            if not np.allclose(scorer.ask(some), ask(some), rtol=1e-6, atol=1e-6):
+                raise NoAnswer("its scorer answers otherwise than its estimator")
 
 
 def _see_answers(model: Model, matrix: np.ndarray) -> None:

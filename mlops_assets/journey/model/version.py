@@ -10,7 +10,7 @@ from functools import cache
 
 from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.model.about import About, Summary
-from mlops_assets.journey.model.files import LARGEST, MEANING_FILE, SQL_FILE, parts_of, read_plain
+from mlops_assets.journey.model.files import LARGEST, MEANING_FILE, SCORER_FILE, SQL_FILE, parts_of, read_plain
 from mlops_assets.journey.model.flavours import releases_of
 from mlops_assets.journey.model.history import Hashes
 from mlops_assets.journey.model.model import Model
@@ -102,6 +102,11 @@ class Version:
             If the file that names them is missing.
         """
         return _libraries(self.folder / "serving" / MEANING_FILE, self.serving_sha256)
+
+    @property
+    def has_scorer(self) -> bool:
+        """Whether its model scores without its estimator; see `scorer`."""
+        return (self.folder / "serving" / SCORER_FILE).exists()
 
     def sql(self) -> str:
         """The `features.sql` of the model that makes predictions; its hash is checked where the model is loaded.

@@ -146,7 +146,8 @@ def explain(rule: str, name: str, text: str, column: Column) -> str:
     if rule == "allowed":
         return f"{source!r} is {shown}, allowed are {', '.join(column.allowed[:10])}"
     form = f" of the form {column.strptime}" if column.type in ("date", "timestamp") else ""
-    return f"{source!r} is {shown}, expected a {column.type}{form}"
+    article = "an" if column.type == "integer" else "a"
+    return f"{source!r} is {shown}, expected {article} {column.type}{form}"
 
 
 def rule_name(code: int) -> str:

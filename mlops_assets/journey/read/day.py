@@ -73,7 +73,10 @@ def _list_as_then(lake: Lake, day: str, files_of: str) -> Manifest:
     else:
         moment = dt.datetime.fromisoformat(files_of).timestamp() * 1000
         found = [one for one in every if one.time <= moment]
-    mark = found[-1].accounting.manifest if found else ""
+    if not found:
+        there = ", ".join(str(one.version) for one in every) or "none"
+        raise MlopsError(f"{day} as of {files_of}: its rows had no publication then; there are: {there}.")
+    mark = found[-1].accounting.manifest
     listings = [one for one in lake.raw_files.publications().get(day, []) if one.accounting.fingerprint == mark]
     if not listings:
         raise MlopsError(f"{day} as of {files_of}: it is not known what its rows were read from then.")

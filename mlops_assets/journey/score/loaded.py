@@ -48,13 +48,15 @@ def see_task(model: Model, version: int, use_case: UseCase) -> None:
 def load_shared(folder: Place, sha256: str, trusted: tuple[str, ...]) -> Model:
     """A model that somebody in this process holds already, or that is loaded now: a forest is large.
 
+    Of one with a scorer, the estimator is loaded if somebody asks for it, such as about rows that are for it to judge.
+
     Parameters
     ----------
     folder, sha256, trusted
         As of `Model.load`; what lies in the same place and has the same hash is the same model.
     """
     known = str(folder), sha256, trusted
-    return _held.get(known) or _held.setdefault(known, Model.load(folder, sha256, trusted))
+    return _held.get(known) or _held.setdefault(known, Model.load(folder, sha256, trusted, whole=False))
 
 
 _held = WeakValueDictionary[tuple[str, str, tuple[str, ...]], Model]()

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -72,7 +73,7 @@ def guess_dialect(data: bytes, label: str, path: Path, header: Asked = "auto") -
     UsageError
         If no delimiter parts the lines into columns.
     """
-    encoding = _encoding(data)
+    encoding = guess_encoding([data])
     text = data.removeprefix(UTF8_BOM).decode(encoding).replace("\r\n", "\n")
     # line ends as the reader takes them, see `csv`
     text = text.replace("\r", " " if "\n" in text else "\n")
@@ -106,8 +107,9 @@ def _cut(text: str, delimiter: str) -> _Cut:
     return _Cut(fit if width > 1 else 0, quoted is not None, delimiter, records)
 
 
-def _encoding(data: bytes) -> str:
-    """UTF-8 if it is that; else the encoding in which the most words are spelt as words are."""
+def guess_encoding(contents: Sequence[bytes]) -> str:
+    """UTF-8 if the first that is more than ASCII is that; else that in which the most words are spelt as words are."""
+    data = next((one for one in contents if not one.isascii()), b"")
     if _decodes(data, "utf-8"):
         return "utf-8"
     # in all others the encodings agree

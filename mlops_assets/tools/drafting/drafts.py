@@ -112,7 +112,11 @@ def draft_use_case(
     plan = make_plan(name, read.table, read.account, today, from_database=source is not None)
     if source is not None:
         plan = replace(plan, source=source(plan))
-    checks = [*sample.remarks, *_checks(plan, read.table.pack, whole=sample.whole, given=account is not None)]
+    checks = [
+        *sample.remarks,
+        *read.remarks,
+        *_checks(plan, read.table.pack, whole=sample.whole, given=account is not None),
+    ]
     into.mkdir(parents=True, exist_ok=True)
     # written beside its place and moved there once it loads: nobody meets half a use case
     with tempfile.TemporaryDirectory(dir=into, prefix=".new-") as temporary:

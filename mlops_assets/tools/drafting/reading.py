@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 
 from mlops_assets.errors import UsageError
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import Pack, Refusal
+from mlops_assets.journey.read.readers.text import UTF8_BOM
 from mlops_assets.journey.read.rows import check_rows
 from mlops_assets.tools.drafting.columns import guess_column, guess_numbers, sql_names
-from mlops_assets.tools.drafting.dialect import Asked, Dialect, guess_dialect
+from mlops_assets.tools.drafting.dialect import Asked, Dialect, guess_dialect, guess_encoding
 from mlops_assets.tools.drafting.planning import Table, guess_account, settle_columns, settle_label
 from mlops_assets.tools.tables.files import MOST_UNPACKED, sentence
 from mlops_assets.tools.tables.samples import Sample
@@ -38,12 +42,15 @@ class Read:
         What was looked at.
     decided
         What was decided of the first line, and which column is the label.
+    remarks
+        What to tell of how the files differ.
     """
 
     table: Table
     account: str
     sample: Sample
     decided: str
+    remarks: list[str] = field(default_factory=list)
 
 
 def read_table(sample: Sample, label: str | None, account: str | None, header: Asked = "auto") -> Read:
@@ -69,6 +76,8 @@ def read_table(sample: Sample, label: str | None, account: str | None, header: A
     path = sample.path
     if sample.names is None:
         dialect = guess_dialect(sample.contents[0], label or "", path, header)
+        # the first of several may have no letter by which to tell
+        dialect = replace(dialect, encoding=guess_encoding(sample.contents))
     elif header != "auto":
         raise UsageError(f"--header {header}: records of {sample.files['format']} have names, and no first line.")
     else:
@@ -79,7 +88,26 @@ def read_table(sample: Sample, label: str | None, account: str | None, header: A
     if place is not None:
         settle_label(table, whole=sample.whole)
     chosen = names[_column_number(dialect, account, path, "account")] if account else guess_account(table)
-    return Read(table, chosen, sample, _decided(dialect, place, header, records=sample.names is not None))
+    decided = _decided(dialect, place, header, records=sample.names is not None)
+    return Read(table, chosen, sample, decided, _further(dialect, sample) if sample.names is None else [])
+
+
+def _further(dialect: Dialect, sample: Sample) -> list[str]:
+    """The columns that other files have and the first one has not: they are left out, which is told."""
+    found: dict[str, list[str]] = {}
+    for path, data in zip(sample.paths[1:], sample.contents[1:], strict=False):
+        if dialect.header == "names":
+            line = data.removeprefix(UTF8_BOM).decode(dialect.encoding, "replace")
+            quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if dialect.quotes else csv.QUOTE_NONE
+            cells = next(csv.reader(io.StringIO(line), delimiter=dialect.delimiter, quoting=quoting), [])
+            for cell in {cell.strip() for cell in cells} - {*dialect.names, ""}:
+                found.setdefault(cell, []).append(path.name)
+    first = sample.paths[0].name
+    return [
+        f"{name!r} of {files[0]}{f' and {len(files) - 1} more' if len(files) > 1 else ''} is left out, for {first} has "
+        "no such column: name a file with it first, and only files that have it"
+        for name, files in sorted(found.items())[:5]
+    ]
 
 
 def take_rows(use_case: UseCase, read: Read) -> tuple[pa.Table, dict[str, int]]:

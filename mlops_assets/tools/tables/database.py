@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import UsageError
+from mlops_assets.journey.read.sources.sql import plain_text
 from mlops_assets.storage.database import DatabaseError, open_database
 from mlops_assets.tools.tables.samples import Sample
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 ROWS = 20_000
 """Rows that are looked at."""
+
+FIRST, LAST = "1900-01-01", "2199-12-31"
+"""Days between which rows are looked for."""
 
 SECONDS = 60
 """How long the server may take."""
@@ -82,11 +86,14 @@ class Found:
         The rows as a CSV file.
     first, last
         The first and last day that there are rows of; of a query, the day that was looked at.
+    broken
+        The columns with texts of several lines.
     """
 
     sample: Sample
     first: dt.date
     last: dt.date
+    broken: tuple[str, ...] = ()
 
 
 def look_at_database(asked: Asked) -> Found:
@@ -126,10 +133,14 @@ def _look(connection: Connection, asked: Asked) -> Found:
 
     if asked.table:
         table, day = _table(connection, asked.table), _quoted(connection, asked.day_column)
-        span = connection.exec_driver_sql(f"SELECT CAST(min({day}) AS date), CAST(max({day}) AS date) FROM {table}")
-        first, last = span.one()
+        day = f"CAST({day} AS date)"
+        # what stands for no day, such as the 31st of December 9999 or infinity, is none to begin or end with
+        span = f"SELECT min({day}), max({day}) FROM {table} WHERE {day} BETWEEN '{FIRST}' AND '{LAST}'"
+        first, last = connection.exec_driver_sql(span).one()
         if first is None:
-            raise UsageError(f"--table {asked.table}: there is no row with a value in {asked.day_column!r}.")
+            raise UsageError(
+                f"--table {asked.table}: there is no row with a day from {FIRST} to {LAST} in {asked.day_column!r}."
+            )
         found = connection.exec_driver_sql(f"SELECT * FROM {table} LIMIT {ROWS + 1}")
     else:
         first = last = asked.day
@@ -141,8 +152,12 @@ def _look(connection: Connection, asked: Asked) -> Found:
     data = _csv(names, rows[:ROWS])
     path = Path(asked.table or "query")
     remarks = [f"{ROWS:,} rows were looked at, in the order in which the server gave them"] * (len(rows) > ROWS)
+    broken = _broken(names, rows)
+    if broken:
+        what = "the query of the use case has a blank for each" if asked.table else "replace them in the query"
+        remarks.append(f"{', '.join(broken)} has line ends, which no line of a file can hold: {what}")
     sample = Sample(path, [data], [path], len(rows) <= ROWS, len(data), {"suffix": ".csv"}, None, remarks)
-    return Found(sample, first, last)
+    return Found(sample, first, last, broken)
 
 
 def _quoted(connection: Connection, name: str) -> str:
@@ -172,16 +187,29 @@ def _text(value: Any) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
     # a line of a landed file holds no line end
-    return (repr(value) if isinstance(value, float) else str(value)).replace("\r", " ").replace("\n", " ")
+    return _one_line(repr(value) if isinstance(value, float) else plain_text(value))
 
 
-def source_of(asked: Asked, plan: Plan) -> dict[str, Any]:
+def _one_line(text: str) -> str:
+    return text.replace("\r", " ").replace("\n", " ")
+
+
+def _broken(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[str, ...]:
+    """The columns with a text of several lines."""
+    texts = zip(names, zip(*rows, strict=True), strict=True)
+    several = ((name, (one for one in values if isinstance(one, str))) for name, values in texts)
+    return tuple(name for name, values in several if any(_one_line(one) != one for one in values))
+
+
+def source_of(asked: Asked, broken: Sequence[str], plan: Plan) -> dict[str, Any]:
     """What `source` of a use case says, so that it brings the rows of each day.
 
     Parameters
     ----------
     asked
         The database, and what of it.
+    broken
+        Columns with texts of several lines, which become one.
     plan
         What was guessed of its columns.
 
@@ -193,17 +221,22 @@ def source_of(asked: Asked, plan: Plan) -> dict[str, Any]:
     sources = {name: guess.source or name for name, guess in plan.columns.items()}
     query = asked.query.strip().rstrip(";")
     if asked.table:
-        columns = ", ".join(
-            _double(source) if source == name else f"{_double(source)} AS {name}" for name, source in sources.items()
-        )
-        table = ".".join(map(_double, asked.table.split(".")))
-        query = f"SELECT {columns} FROM {table} WHERE CAST({_double(asked.day_column)} AS date) = :day"
+        columns = ", ".join(_selected(source, name, source in broken) for name, source in sources.items())
+        table = ".".join(map(_named, asked.table.split(".")))
+        query = f"SELECT {columns} FROM {table} WHERE CAST({_named(asked.day_column)} AS date) = :day"
     else:
-        odd = next((source for name, source in sources.items() if source != name), None)
-        if odd is not None:
-            raise UsageError(f"--query: the column {odd!r} needs another name, with small letters alone; use AS.")
+        odd, renamed = next(((source, name) for name, source in sources.items() if source != name), ("", ""))
+        if odd:
+            raise UsageError(f"--query: the column {odd!r} needs another name, such as {renamed}; use AS.")
     return {"use": "sql", "parameters": {"url_variable": asked.variable, "query": query}}
 
 
-def _double(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _selected(source: str, name: str, broken: bool) -> str:
+    if broken:
+        return f"translate({_named(source)}, chr(13) || chr(10), '  ') AS {name}"
+    return _named(source) if source == name else f"{_named(source)} AS {name}"
+
+
+def _named(name: str) -> str:
+    """A name in a query; a colon in it begins no parameter."""
+    return '"' + name.replace('"', '""').replace(":", "\\:") + '"'

@@ -1,4 +1,7 @@
-"""In: a workbook of Excel. Out: the cells of a sheet, as JSON would have them; formulas are their last values."""
+"""In: a workbook of Excel. Out: the cells of a sheet, as JSON would have them; formulas are their last values.
+
+A sheet whose formulas have none, as programs write them that do not compute, is refused: it would seem to be empty.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +49,8 @@ class Sheet:
 
     @property
     def names(self) -> list[str]:
-        """The first row as the names of columns."""
-        return ["" if cell is None else str(cell).strip() for cell in self.first]
+        """The first row as the names of columns, each in one line."""
+        return ["" if cell is None else " ".join(str(cell).split()) for cell in self.first]
 
 
 def is_workbook(path: Path) -> bool:
@@ -87,6 +90,7 @@ def read_workbook(path: Path, sheet: str | None = None) -> Sheet:
         chosen = book.worksheets[names.index(sheet) if sheet else 0]
         chosen.reset_dimensions()  # what a sheet says of its own size may be anything
         rows = _rows(path, chosen.iter_rows(values_only=True))
+        _check_computed(path, chosen.title, rows)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError, zipfile.BadZipFile) as error:
         raise _unreadable(path, error) from None
     finally:
@@ -132,6 +136,46 @@ def _rows(path: Path, found: Iterator[Sequence[Any]]) -> list[list[Cell]]:
         last = len(rows) if given else last
     width = max(map(len, rows), default=0)
     return [row + [None] * (width - len(row)) for row in rows[:last]]
+
+
+def _check_computed(path: Path, sheet: str, rows: list[list[Cell]]) -> None:
+    """See that formulas have values; a program that computes none writes all of them without."""
+    if not _has_formulas(path):
+        return
+    import openpyxl
+
+    book = openpyxl.load_workbook(path, read_only=True, keep_links=False)
+    try:
+        chosen = book[sheet]
+        chosen.reset_dimensions()
+        formulas = [
+            (row[place] if place < len(row) else None, cell.coordinate)
+            for row, cells in zip(rows, chosen.iter_rows(), strict=False)
+            for place, cell in enumerate(cells)
+            if cell.data_type == "f"
+        ]
+    finally:
+        book.close()
+    if formulas and all(value is None for value, _ in formulas):
+        raise UsageError(
+            f"{path}, sheet {sheet!r}: {len(formulas):,} formulas have no value, the first of them in "
+            f"{formulas[0][1]}: the program that wrote them did not compute them. Open it in a spreadsheet program and "
+            "save it there."
+        )
+
+
+def _has_formulas(path: Path) -> bool:
+    """Whether some sheet may have a formula; looked for in the bytes, since cells are dear."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.startswith("xl/worksheets/") and name.endswith(".xml"):
+                with archive.open(name) as part:
+                    before = b""
+                    while some := part.read(1 << 20):
+                        if b"<f>" in before + some or b"<f " in before + some:
+                            return True
+                        before = some[-2:]
+    return False
 
 
 def _cell(value: Any) -> Cell:

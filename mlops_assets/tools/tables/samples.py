@@ -202,7 +202,9 @@ def _of_workbook(path: Path, sheet: str | None) -> Sample:
     found = read_workbook(path, sheet)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([_text(cell) for cell in row] for row in [found.first, *found.rows])
+    # as `Sheet.names` has them, for that is what a column is looked for by
+    writer.writerow([" ".join(_text(cell).split()) for cell in found.first])
+    writer.writerows([_text(cell) for cell in row] for row in found.rows)
     data = text.getvalue().encode(errors="replace")
     remarks = [f"the sheet {found.name!r} was taken"] if found.others else []
     return Sample(path, [data], [path], True, len(data), {"suffix": ".csv"}, None, remarks)

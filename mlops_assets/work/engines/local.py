@@ -1,6 +1,6 @@
 """Shards on one machine: a pool of processes, each library in them at one thread.
 
-Importing scikit-learn and skops takes seconds of a core. A server process does it once; the workers are its forks.
+Importing libraries takes seconds of a core. A server process does it once; the workers are its forks.
 """
 
 from __future__ import annotations
@@ -34,14 +34,22 @@ ONE_THREAD = dict.fromkeys(
 for each object, which is a third of what it costs."""
 
 
-HEAVY = ["skops.io", "mlops_assets.journey.read.rows", "mlops_assets.journey.score.day", "mlops_assets.encoders"]
-"""What the server imports as it starts, with luck while files are still being listed; skops first, see `running`."""
+HEAVY = ["mlops_assets.journey.read.rows", "mlops_assets.journey.score.day"]
+"""What the server imports as it starts, with luck while files are still being listed."""
+
+ESTIMATORS = ["skops.io", "mlops_assets.encoders"]
+"""What it imports before, for models that have no scorer; skops first, see `running`."""
 
 
-def start_server() -> None:
-    """Start the server whose forks the workers are, unless it runs."""
-    # 5.5 s of a core, once for all workers
-    multiprocessing.set_forkserver_preload(HEAVY)
+def start_server(*, estimators: bool = False) -> None:
+    """Start the server whose forks the workers are, unless it runs.
+
+    Parameters
+    ----------
+    estimators
+        Whether it imports what loads estimators: seconds of a core, once for all workers.
+    """
+    multiprocessing.set_forkserver_preload([*ESTIMATORS, *HEAVY] if estimators else HEAVY)
     # forked without threads: its libraries are at one thread each, and Ctrl-C is left to the driver
     with _environment(ONE_THREAD), _interrupts_held():
         forkserver.ensure_running()
@@ -73,10 +81,16 @@ class LocalEngine:
             self._pool.shutdown(wait=kind is None, cancel_futures=True)
             self._pool = None
 
-    def start(self) -> None:
-        """Let the imports begin, without waiting for them; `map` does so too, but then there is work to wait."""
+    def start(self, *, estimators: bool = False) -> None:
+        """Let the imports begin, without waiting for them; `map` does so too, but then there is work to wait.
+
+        Parameters
+        ----------
+        estimators
+            As of `start_server`.
+        """
         if self._workers > 1:
-            start_server()
+            start_server(estimators=estimators)
 
     def map(self, function: Callable[[Task], Report], tasks: Sequence[Task]) -> Iterator[Report]:
         """Reports in the order in which the shards finish.

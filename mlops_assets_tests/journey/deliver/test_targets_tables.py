@@ -28,6 +28,7 @@ from mlops_assets_tests.helpers.account_files import ROW, account_file, changed
 from mlops_assets_tests.helpers.days import ignore, read_raw
 from mlops_assets_tests.helpers.deliveries import messages
 from mlops_assets_tests.helpers.postgres import query
+from mlops_assets_tests.helpers.toy import toy
 
 DAY = "2026-01-01"
 BAD = changed(data="31.02.2026")
@@ -220,6 +221,25 @@ def test_what_does_not_go_together_is_told(given: dict[str, Any], said: str) -> 
     with pytest.raises(ValidationError) as wrong:
         Delivering.model_validate(given)
     assert said in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("use", "parameters", "said"),
+    [
+        ("sql", {"url_variable": "SHOP_URL"}, "name another table"),
+        ("sql", {"url_variable": "SHOP_URL", "table": "sales", "mode": "upsert"}, "name another table"),
+        ("files", {"place": "/out/"}, "name another place"),
+    ],
+)
+def test_two_targets_of_a_use_case_have_places_of_their_own(use: str, parameters: dict[str, Any], said: str) -> None:
+    given = toy().model_dump(by_alias=True, exclude_none=True)
+    one = {"use": use, "parameters": parameters}
+    given["targets"] = {"first": one, "second": {**one, "retries": 0}}
+    with pytest.raises(ValidationError, match=f"its rows would come to lie among those of the target first: {said}"):
+        UseCase.model_validate(given)
+    apart = {"table": "others"} if use == "sql" else {}
+    given["targets"]["second"] = {**one, "table": "rows", "parameters": {**parameters, **apart}}
+    UseCase.model_validate(given)
 
 
 def test_features_of_a_use_case_that_has_none_are_told_when_it_is_loaded(loan_approval: UseCase) -> None:

@@ -227,6 +227,14 @@ def test_aggregates_by_another_sql_are_not_taken_and_by_another_comment_they_are
     assert stored_features(sample, DAY, name, commented, answers.of(name)) is not None
 
 
+def test_an_edit_of_the_model_input_alone_leaves_the_champion_its_aggregates(sharded: UseCase, sample: Lake) -> None:
+    answers = find_answers(sharded, sample, DAY, sample.table("rows").days()[DAY], ["calendar"])
+    (name, _), sql = next(parts(sample)), sharded.features_sql
+    edited = sql.replace("AS amount_log", "AS amount_as_log")
+    assert edited != sql
+    assert stored_features(sample, DAY, name, edited, answers.of(name)) is not None
+
+
 def test_batches_and_shards_do_not_change_the_model_input(
     transactions: UseCase, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -33,7 +33,7 @@ from mlops_assets.errors import ModelRefused
 from mlops_assets.journey.model.calibrator import Interval
 from mlops_assets.journey.model.files import MEANING_FILE, hash_folder
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.model.straight import straight
+from mlops_assets.journey.model.scorer.compiled import compiled
 from mlops_assets.journey.model.structure.check import check_structure
 from mlops_assets.journey.model.structure.parts import Malformed
 from mlops_assets.journey.model.trial import answer_smoke
@@ -110,9 +110,10 @@ def test_a_regressor_is_the_same_bytes_comes_back_and_passes_its_trial(make: Any
 @pytest.mark.parametrize("name", ["least squares", "forest", "extra trees", "vote", "means"])
 def test_the_short_way_gives_the_bits_of_scikit_learn(name: str) -> None:
     estimator = fitted(REGRESSORS[name])
-    ask = straight(estimator, "predict")
+    scorer = compiled(estimator, "predict")
+    assert scorer is not None
     for rows in (1, 7, 80):
-        assert np.array_equal(ask(MATRIX[:rows]), estimator.predict(MATRIX[:rows]))
+        assert np.array_equal(scorer.ask(MATRIX[:rows]), estimator.predict(MATRIX[:rows]))
 
 
 @given(some.lists(some.floats(-1e6, 1e6), min_size=1, max_size=50), some.integers(0, 49))

@@ -53,7 +53,7 @@ def test_the_order_of_keys_and_blanks_are_no_matter() -> None:
         (line(city="\ud800"), "text", "half of a surrogate pair"),
         (line(city="a\0b"), "text", "'city' holds NUL"),
         (line(amount=10**400), "type", "expected a number"),
-        (line(pieces=2**53), "type", "expected a integer"),
+        (line(pieces=2**53), "type", "expected an integer"),
         (line(pieces=1.5), "type", "'1.5'"),
         (line(amount="x"), "type", "'x'"),
         (line(amount=True), "type", "'true'"),

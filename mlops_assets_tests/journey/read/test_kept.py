@@ -238,7 +238,7 @@ def test_cleaning_takes_what_no_publication_refers_to_and_nothing_of_the_day_as_
     assert kept.contents() == [SECOND]
     shutil.rmtree(kept.folder)
     assert kept.again(now) == {"a.csv": SECOND, "b.csv": SECOND}
-    with pytest.raises(SourceError, match="vanished"):
+    with pytest.raises(SourceError, match="vanished.* Nothing that is kept has it as it was listed"):
         kept.again(then)
 
 
@@ -348,6 +348,20 @@ def test_a_pack_that_is_damaged_is_found_and_made_again_while_the_source_has_its
     shutil.copytree(kept.lake.root, moved)
     with pytest.raises(Damaged):
         KeptSource(kept.source, moved, kept.lake.use_case).read(DAY, entries[0])
+
+
+def test_a_pack_that_another_one_was_put_in_the_place_of_is_made_again(kept: Kept) -> None:
+    kept.put(a=FIRST)
+    kept.run()
+    (first,) = kept.packs()
+    kept.put(a=account_file([ROW] * 50))
+    kept.run()
+    (second,) = kept.packs()
+    folder = kept.lake.kept_files.folder
+    (folder / second).write_bytes((folder / first).read_bytes())
+    assert len(verify(kept.lake).findings) == 1
+    kept.run()
+    assert (verify(kept.lake).findings, kept.packs().keys()) == ([], {second})
 
 
 def test_a_run_that_ends_before_its_commit_leaves_the_day_as_it_was_and_the_next_one_keeps_it(kept: Kept) -> None:

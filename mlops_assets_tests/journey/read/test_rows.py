@@ -190,7 +190,7 @@ def test_every_line_of_the_published_loan_table_is_a_row(loan_approval: UseCase)
 BAD_LINES = {
     "no id": (changed(id="  "), "required", "'id' is empty, but required"),
     "no date": (changed(data=""), "required", "'data' is empty, but required"),
-    "a text as age": (changed(idade="x"), "type", "'idade' is 'x', expected a integer"),
+    "a text as age": (changed(idade="x"), "type", "'idade' is 'x', expected an integer"),
     "half a year": (changed(idade="37,5"), "type", "'idade' is '37,5'"),
     "an English number": (changed(valor="1.5"), "type", "'valor' is '1.5', expected a number"),
     "another currency": (changed(valor="US$ 5"), "type", "'valor' is 'US$ 5'"),
@@ -202,7 +202,7 @@ BAD_LINES = {
     "a field too many": (ROW + ";", "field_count", "the line has 14 fields, expected 13"),
     "a blank line": ("", "blank_line", "the line is blank"),
     "delimiters alone": (";" * 12, "blank_line", "the line is blank"),
-    "the header again": (HEADER, "type", "'safra_abertura' is 'safra_abertura', expected a integer"),
+    "the header again": (HEADER, "type", "'safra_abertura' is 'safra_abertura', expected an integer"),
 }
 
 
@@ -519,7 +519,7 @@ def test_a_day_is_published_with_its_accounting_rows_and_rejects(day: Day, write
             "file": "deep/er/b.csv",
             "line": 1,
             "rule": "type",
-            "message": "'idade' is 'x', expected a integer",
+            "message": "'idade' is 'x', expected an integer",
             "raw": changed(idade="x"),
             "day": DAY,
         },

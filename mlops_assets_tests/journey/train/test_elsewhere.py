@@ -11,7 +11,8 @@ import pickle
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from mlops_assets import notebook, running
 from mlops_assets.cli import cli
 from mlops_assets.encoders import OnFrame
-from mlops_assets.errors import MlopsError, ModelRefused, UsageError
+from mlops_assets.errors import ConfigError, MlopsError, ModelRefused, UsageError
 from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.model.registry import Registry
 from mlops_assets.journey.score.profile.reference import read_reference
@@ -431,37 +432,105 @@ def test_a_training_set_that_a_run_says_it_learned_from_leads_nowhere_else(
     assert "'../../../secret' is no fingerprint of a training set" in contest.problem
 
 
-NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "own_model.ipynb"
+NOTEBOOKS = ROOT / "notebooks"
+SHOWS = {
+    "own_model": ["rows to learn from", "get another answer"],
+    "candidates": ["get another answer"],  # own_model made a second version
+    "data": ["rows"],
+    "features": ["CREATE VIEW model_input"],
+    "errors": ["rows are right", "the label is"],
+    "drift": ["threshold"],
+}
+"""What a run of each notebook prints, in the order in which they are run."""
 
 
-def test_the_code_of_the_notebook_runs_from_the_rows_to_the_diff(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_run_of_every_notebook_is_looked_at() -> None:
+    assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == {*SHOWS}
+
+
+@pytest.mark.parametrize("name", SHOWS)
+def test_the_code_of_a_notebook_runs_from_its_first_cell_to_its_last(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     """A small version of the next one: without Jupyter, whose start takes most of the time."""
     monkeypatch.setenv("USE_CASE", "visits")
-    book, names = json.loads(NOTEBOOK.read_text()), {"__name__": "__main__"}
+    book, names = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text()), {"__name__": "__main__"}
     for cell in book["cells"]:
-        assert not cell.get("outputs")
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]), names)
     shown = capsys.readouterr().out
-    assert "rows to learn from" in shown
-    assert "get another answer" in shown
-    *_, newest = Registry(settings).known("visits").values()
-    assert newest.candidate.startswith("runs:/")
+    assert [text for text in SHOWS[name] if text not in shown] == []
+    if name == "own_model":
+        *_, newest = Registry(settings).known("visits").values()
+        assert newest.candidate.startswith("runs:/")
+
+
+def test_frames_of_polars_hold_what_those_of_pandas_hold(settings: Settings) -> None:
+    for load in (
+        *(partial(notebook.load_day, "visits", what) for what in ("rows", "features", "predictions", "judged")),
+        *(partial(one, "visits") for one in (notebook.load_days, notebook.load_profile, notebook.load_drift)),
+        *(partial(one, "visits") for one in (notebook.load_training_rows, notebook.load_training_sets)),
+        *(partial(one, "visits") for one in (notebook.load_candidates, notebook.load_versions)),
+    ):
+        pandas, polars = load(), load(frame="polars")
+        assert list(pandas) == polars.columns
+        assert len(pandas) == len(polars) > 0
+    judged = notebook.load_day("visits", "judged", DAYS[0])
+    rows = notebook.load_day("visits", "rows", DAYS[0])
+    assert judged["label"].tolist() == rows["returned"].tolist()
+    assert judged["right"].tolist() == (judged["prediction"] == judged["label"]).tolist()
+
+
+def test_sql_is_tried_on_a_day_without_the_label_and_what_is_wrong_with_it_is_told(settings: Settings) -> None:
+    tried = "CREATE VIEW model_input AS SELECT file, line, 2 * minutes AS twice FROM rows"
+    features, rows = (notebook.load_day("visits", what, sql=sql) for what, sql in (("features", tried), ("rows", None)))
+    assert list(features) == ["day", "file", "line", "twice"]
+    assert features["twice"].fillna(-1).tolist() == (2 * rows["minutes"]).fillna(-1).tolist()
+    for sql, said in (
+        (tried.replace("minutes", "returned"), "returned"),  # the label is not among the columns
+        (tried.replace("file, ", ""), "must have the column `file`"),
+        (tried + " WHERE line > 3", "lost"),
+        ("COPY rows TO 'rows.csv'", "features.sql"),
+        ("", "features.sql"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            notebook.load_day("visits", "features", sql=sql)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (partial(notebook.load_day, "visit", "rows"), "There is no use case 'visit'; there are: .*visits"),
+        (partial(notebook.load_day, "visits", "row"), "say 'features' or one of 'rows', 'predictions', 'judged'"),
+        (
+            partial(notebook.load_day, "visits", "rows", "2019-01-01"),
+            r"rows of 2019-01-01 are not published .*: 20\d\d-",
+        ),
+        (partial(notebook.load_day, "visits", "rows", "2026-01-01T05"), "is no day; write it like"),
+        (partial(notebook.load_day, "visits", "rows", sql="x"), "sql= is for 'features'"),
+        (partial(notebook.load_day, "visits", "rows", shards=0), "at least one is read"),
+        (partial(notebook.load_day, "visits", "rows", frame="dask"), "say 'pandas' or 'polars'"),
+        (partial(notebook.load_drift, "visits", against="sunday"), "is none of training"),
+        (partial(notebook.diff, "visits"), "never by another version"),
+        (partial(notebook.diff, "visits", candidate=99), "There is no version 99"),
+    ],
+)
+def test_what_is_not_there_is_told_with_what_is(settings: Settings, asked: Callable[[], object], said: str) -> None:
+    with pytest.raises(MlopsError, match=said):
+        asked()
 
 
 @pytest.mark.long
-def test_the_notebook_runs_from_the_rows_to_the_diff(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", SHOWS)
+def test_a_notebook_runs_in_jupyter(settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Jupyter's own
         import nbformat
         from nbclient import NotebookClient
 
-        book = nbformat.read(NOTEBOOK, as_version=4)
-        assert all(not cell.get("outputs") for cell in book.cells)
+        book = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
         monkeypatch.setenv("USE_CASE", "visits")
-        monkeypatch.setenv("PYTHONPATH", str(NOTEBOOK.parents[1]))
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
         monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
         monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
         loop = asyncio.new_event_loop()
@@ -471,7 +540,4 @@ def test_the_notebook_runs_from_the_rows_to_the_diff(settings: Settings, monkeyp
         finally:
             loop.close()
     shown = [out.get("text") or str(out["data"]) for cell in book.cells for out in cell.get("outputs", [])]
-    assert any("rows to learn from" in text for text in shown)
-    assert any("get another answer" in text for text in shown)
-    *_, newest = Registry(settings).known("visits").values()
-    assert newest.candidate.startswith("runs:/")
+    assert [text for text in SHOWS[name] if text not in "".join(shown)] == []

@@ -54,7 +54,8 @@ def packs_before(lake: Lake, day: str) -> dict[int, Packs]:
     there = sizes(table.folder / f"day={day}")
     packs: dict[int, list[Part]] = {}
     for path, part in table.written(day).items():
-        if path.rpartition("/")[2] in there:
+        # one of another size was changed since, and is made again
+        if there.get(path.rpartition("/")[2]) == part.size:
             packs.setdefault(shard_number(path), []).append(part)
     return {number: tuple(parts) for number, parts in packs.items()}
 
@@ -132,8 +133,11 @@ class KeptSource:
         """
         try:
             return self.source.read(day, entry)
-        except (SourceError, OSError):
+        except (SourceError, OSError) as error:
             kept = self._find(day, entry)
+            if kept is None and isinstance(error, SourceError) and self._packs[day][0]:
+                what = "Nothing that is kept has it as it was listed, either: see `mlops-assets verify`."
+                raise SourceError(f"{error} {what}") from None
             if kept is None:
                 raise
             return kept

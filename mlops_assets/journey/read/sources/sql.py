@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import hashlib
 import io
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -203,7 +204,7 @@ class SqlSource:
             column = self.columns[name]
             plain = column.type not in ("date", "timestamp")
             return str(value) if plain else value.strftime(column.strptime)
-        return str(value)
+        return plain_text(value)
 
     def _write(self, folder: Path, result: CursorResult[Any], tell: Callable[[int], None]) -> None:
         """Write the rows into their files, the lines of each sorted: the order of a database's answer is no matter."""
@@ -233,6 +234,19 @@ class SqlSource:
         for name, lines in held.items():
             with (folder / name).open("a", encoding=self.files.encoding, newline="") as file:
                 file.writelines(lines)
+
+
+def plain_text(value: Any) -> str:
+    """A value that is no number and no date: bytes as PostgreSQL shows them, documents and arrays as JSON."""
+    if isinstance(value, (bytes, memoryview)):
+        return "\\x" + bytes(value).hex()
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False, default=_element)
+    return str(value)
+
+
+def _element(value: Any) -> str | float:
+    return float(value) if isinstance(value, Decimal) else plain_text(value)
 
 
 def _hash(text: str) -> str:

@@ -28,7 +28,6 @@ from mlops_assets.journey.model.flavours.flavoured import Flavoured
 from mlops_assets.journey.model.flavours.parts import MOST_PARTS, taken_out
 from mlops_assets.journey.model.flavours.ubj import read_ubj, write_ubj
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.model.straight import straight
 from mlops_assets.journey.model.structure.parts import Malformed
 from mlops_assets.journey.model.trial import try_model
 from mlops_assets.journey.train.pipeline import build_pipeline
@@ -121,12 +120,6 @@ def test_a_model_is_stored_copied_and_loaded_with_its_part(name: str, tmp_path: 
     (tmp_path / "model" / part).unlink()
     with pytest.raises(ModelRefused, match=rf"{part}: cannot be read: No such file"):
         hash_folder(tmp_path / "model")
-
-
-def test_it_is_asked_without_what_scikit_learn_looks_after(tmp_path: Path) -> None:
-    sha256 = saved(fitted("xgboost"), tmp_path)
-    loaded = Model.load(tmp_path, sha256).estimator
-    assert np.array_equal(straight(loaded)(ROWS), loaded.predict_proba(ROWS))
 
 
 def test_members_of_an_ensemble_have_a_part_each_and_templates_none(tmp_path: Path) -> None:

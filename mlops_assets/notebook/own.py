@@ -1,4 +1,4 @@
-"""What a notebook needs: a training set as DataFrames, as models see it, and MLflow pointed at the platform's store."""
+"""In: a training set. Out: its rows as models see them, MLflow at the platform's store, a version of a model."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from mlops_assets.journey.features.matrix import TEXT, as_text, to_matrix
 from mlops_assets.journey.model.archive import ALLOWED_TYPES
 from mlops_assets.journey.train.from_file import NOTHING, Said
 from mlops_assets.journey.train.records import GatheredRows
+from mlops_assets.journey.train.training_set import TrainingSet
+from mlops_assets.notebook.finding import find
 from mlops_assets.registering import Registered, register_elsewhere
 from mlops_assets.work.engines import Engines
 from mlops_assets.workspace import Workspace
@@ -84,18 +86,24 @@ def load_training_set(use_case: str, fingerprint: str | None = None) -> Data:
     UsageError
         If there is none.
     """
-    records = Workspace.from_environment().find(use_case).runs.every(GatheredRows)
-    sets = [record.training_set for record in records]
-    # its beginning is enough to name a fingerprint
-    chosen = [data for data in sets if data.fingerprint.startswith(fingerprint or "")]
-    if not chosen:
-        existing = ", ".join(dict.fromkeys(data.fingerprint for data in sets)) or "none: train first"
-        raise UsageError(f"{use_case} has no training set {fingerprint or ''}; there are: {existing}.")
-    data = chosen[-1]
+    data = find_training_set(use_case, fingerprint)
     table = data.load()
     held_out = np.asarray(table["_held_out"].to_numpy(), bool)
     train, judged = (rows_of(table.filter(pa.array(part)), data.features) for part in (~held_out, held_out))
     return Data(data.fingerprint, train, judged, data.classes)
+
+
+def find_training_set(use_case: str, fingerprint: str | None = None) -> TrainingSet:
+    """The training set of a fingerprint, or of how it begins; parameters and errors as of `load_training_set`."""
+    sets = [record.training_set for record in find(use_case).runs.every(GatheredRows)]
+    # its beginning is enough to name a fingerprint
+    chosen = [data for data in sets if data.fingerprint.startswith(fingerprint or "")]
+    if chosen:
+        return chosen[-1]
+    if not sets:
+        raise UsageError(f"{use_case} has no training set yet: `mlops-assets run {use_case} --train` makes one.")
+    existing = ", ".join(dict.fromkeys(data.fingerprint for data in sets))
+    raise UsageError(f"{use_case} has no training set {fingerprint}; there are: {existing}.")
 
 
 def use_mlflow(use_case: str) -> str:
@@ -168,7 +176,7 @@ def register(use_case: str, uri: str, said: Said = NOTHING) -> Registered:
     said
         Classes, columns and network, where the model does not say so itself.
     """
-    stores = Workspace.from_environment().find(use_case)
+    stores = find(use_case)
     with Engines(stores.settings) as engines:
         return register_elsewhere(stores, uri, engines.of(stores.use_case), said)
 
