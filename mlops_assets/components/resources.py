@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import Field
 
 from mlops_assets.storage.places import parse_place
 from mlops_assets.work.engines import Engines
@@ -19,15 +20,13 @@ if TYPE_CHECKING:
 
 
 class WorkspaceResource(dg.ConfigurableResource[Workspace]):
-    """The installation that the environment describes; a test hands in a `Workspace` of its own instead.
+    """Where a run finds its files and keeps what it makes; as it stands, where the environment says."""
 
-    Parameters
-    ----------
-    raw
-        Folder or `s3://bucket/prefix` of the raw files of one run, if not those that `MLOPS_RAW` names.
-    """
-
-    raw: str = ""
+    # the launchpad shows these words, and those above
+    raw: str = Field(
+        default="",
+        description="Folder or s3://bucket/prefix of the raw files of this run; empty, those that MLOPS_RAW names.",
+    )
 
     def create_resource(self, context: dg.InitResourceContext) -> Workspace:  # noqa: ARG002 - Dagster's signature
         """What assets, checks, sensors and schedules get.

@@ -141,13 +141,19 @@ def run(settings: Settings, host: str, port: int, api_port: int, log_level: str,
                 look_after(service, tell)
             if settings.wanted_reload.exists():
                 settings.wanted_reload.unlink(missing_ok=True)
-                Thread(target=_load_again, args=(address(_reached_at(host), port),), daemon=True).start()
+                Thread(target=load_again, args=(address(_reached_at(host), port),), daemon=True).start()
             time.sleep(SLICE)
         tell("Ending.")
 
 
-def _load_again(pages: str) -> None:
-    """Have Dagster load the code location again, as *Reload* in its pages does; what runs there goes on."""
+def load_again(pages: str) -> None:
+    """Have Dagster load the code location again, as *Reload* in its pages does; what runs there goes on.
+
+    Parameters
+    ----------
+    pages
+        Address of the webserver; if nobody answers there, nothing is done.
+    """
     asked = json.dumps({"query": RELOAD, "variables": {"location": CODE_LOCATION}}).encode()
     request = Request(f"{pages}/graphql", asked, {"Content-Type": "application/json"})  # noqa: S310 - it is of our own pages
     # pages that are starting have it loaded just now; and whoever wants it asks again in a minute

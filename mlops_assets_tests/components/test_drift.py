@@ -112,7 +112,7 @@ def test_a_day_that_is_accepted_is_published_with_the_reason_and_asks_for_a_trai
     assert accounting.accepted_drift == "the sender has no cities today"
     found = stage.check("predictions", "drift")
     assert found.passed
-    assert "Published nevertheless: the sender has no cities today" in str(found.metadata["days"].value)
+    assert "Published nevertheless: the sender has no cities today" in str(found.description)
     columns = stage.check("drift", "columns_are_usual")
     assert (columns.passed, columns.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert columns.description.startswith(f"{DAMAGED}: `merchant_city` is empty in 100 % of rows")

@@ -25,7 +25,7 @@ import psutil
 import pytest
 
 from deploy.services.s3 import free_port
-from mlops_assets.tools.dev import LOCK
+from mlops_assets.tools.dev import LOCK, load_again
 from mlops_assets.tools.keeping import ENDS, Ended, Service, look_after
 from mlops_assets.tools.processes import Process
 from mlops_assets.workspace import Workspace
@@ -351,6 +351,29 @@ def test_workers_of_a_command_load_nothing_of_the_current_folder(tmp_path: Path)
     done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
     assert done.stdout.endswith("[3, 6]\n"), done.stderr
     assert not (where / "loaded").exists()
+
+
+def test_a_reload_asks_the_pages_for_the_code_location_and_needs_nobody_there() -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Pages(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append((self.path, self.rfile.read(int(self.headers["Content-Length"])).decode()))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        load_again(f"http://127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
+    ((path, body),) = asked
+    assert path == "/graphql"
+    assert "reloadRepositoryLocation" in body
+    assert '"location": "mlops_assets"' in body
+    load_again(f"http://127.0.0.1:{free_port()}")  # nobody is there, which is no error
 
 
 # -- watched and ended --------------------------------------------------------------------------------------------------
