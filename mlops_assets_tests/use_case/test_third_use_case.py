@@ -41,15 +41,16 @@ def visits(settings: Settings) -> UseCase:
 
 
 @pytest.fixture(scope="module")
-def definitions(settings: Settings) -> dg.Definitions:
+def definitions(settings: Settings, visits: UseCase) -> dg.Definitions:
+    """What Dagster loads when the days' files lie there: their first day is where its partitions begin."""
+    for day in DAYS:
+        list(write_sample(visits, settings.raw, dt.date.fromisoformat(day), 2, 60, 0.0, seed=7))
     return defs()
 
 
 @pytest.fixture(scope="module")
 def lake(settings: Settings, visits: UseCase, definitions: dg.Definitions) -> Lake:
     """The tables after two sample days were read, learned from and predicted."""
-    for day in DAYS:
-        list(write_sample(visits, settings.raw, dt.date.fromisoformat(day), 2, 60, 0.0, seed=7))
     give_stores(settings.home, "mlflow")
     with dg.DagsterInstance.ephemeral() as instance:
         running.run_use_case(definitions, instance, visits, DAYS, train=True)
