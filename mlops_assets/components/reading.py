@@ -200,9 +200,9 @@ def _read_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
     by_day = checks | {span: [absent] for span in missing}
     yield from showing.check_results(key(use_case, "rows"), [EMPTY], by_day, broken, context=context)
     unfit = {day: told for day, found in checks.items() if (told := problems(found))}
-    if (
-        unfit.keys() == done.keys()
-    ):  # nothing is left for the steps after this one, and it is this one that lacks something
+    # nothing is left for the steps after this one, and it is this one that lacks something
+    if unfit.keys() == done.keys():
+        tell_red(context, stores, "rows", unfit)
         raise showing.failure(f"the rows of {', '.join(spans(use_case, [*unfit]))} cannot be scored", unfit, stores)
     yield days_told(key(use_case, "rows"))
     yield days_told(key(use_case, "rejects"))

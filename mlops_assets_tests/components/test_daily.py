@@ -368,6 +368,27 @@ def test_the_check_that_failed_names_the_days_and_the_others_hold(bad_days: Fail
         assert bad_days.stage.check("rows", name).passed
 
 
+def test_the_page_of_a_bad_day_tells_why_since_when_and_what_to_run(bad_days: Failed) -> None:
+    key = dg.AssetKey([bad_days.stage.use_case.name, "predictions"])
+    wanted = dg.AssetRecordsFilter(key, asset_partitions=[NEW_BAD])
+    (seen,) = bad_days.stage.instance.fetch_observations(wanted, limit=5).records
+    told = {name: str(value.value) for name, value in seen.asset_observation.metadata.items()}
+    assert "rejected" in told["red"]
+    assert told["since"] == "now: this was the first run that could not do it"
+    assert told["published"] == f"no predictions of {NEW_BAD}"
+    assert f"--from {NEW_BAD} --to {NEW_BAD}" in told["then_run"]
+
+
+def test_a_bad_day_alone_is_told_on_the_pages_of_rows_and_predictions(bad_days: Failed, tmp_path: Path) -> None:
+    with bad_days.stage.copy(tmp_path / "home") as stage:
+        with pytest.raises(running.RunFailed):
+            stage.run(NEW_BAD)
+        for asset in ("rows", "predictions"):
+            wanted = dg.AssetRecordsFilter(dg.AssetKey([stage.use_case.name, asset]), asset_partitions=[NEW_BAD])
+            (seen,) = stage.instance.fetch_observations(wanted, limit=5).records
+            assert "rejected" in str(seen.asset_observation.metadata["red"].value)
+
+
 def test_a_mended_day_is_published_by_the_next_run(bad_days: Failed, tmp_path: Path) -> None:
     with bad_days.stage.copy(tmp_path / "home") as stage:
         stage.deliver(NEW_BAD, "bad.csv", [ROW])
