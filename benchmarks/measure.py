@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import resource
 import select
@@ -9,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,9 @@ import psutil
 EVERY, SHARE = 0.2, 0.02
 """Seconds between two looks at the process tree, and the share of the time that looking may take: the kernel walks the
 whole memory of a process for it, and while it does, the process waits for new memory."""
+
+SET_CHILD_SUBREAPER = 36
+"""Of `prctl(2)`."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,8 @@ def run(command: Sequence[str], environment: dict[str, str], cores: Sequence[int
     """Run a command on some cores and measure it.
 
     CPU seconds are the larger of two sums: what the kernel charges for children that were waited for (exact, but blind
-    to a process nobody waits for, such as Spark's JVM), and what was seen of every process while it lived.
+    to a process that left the command's group, such as Spark's JVM), and what was seen of every process while it lived.
+    A process whose parent ended first, as the server that forks workers does, is waited for here.
 
     Parameters
     ----------
@@ -100,7 +106,7 @@ def run(command: Sequence[str], environment: dict[str, str], cores: Sequence[int
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.monotonic()
-    with log.open("wb") as output:
+    with _orphans_come_here(), log.open("wb") as output:
         process = subprocess.Popen(
             command,
             env=environment,
@@ -133,6 +139,17 @@ def _wait(process: int) -> None:
         os.close(handle)
 
 
+@contextlib.contextmanager
+def _orphans_come_here() -> Iterator[None]:
+    """Be the one who waits for processes of a command whose parents ended: the kernel then charges their time here."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        libc.prctl(SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Make sure that nothing of the command goes on: all its processes are in one session of their own."""
     deadline = time.monotonic() + (10 if process.poll() is not None else 0)
@@ -141,9 +158,20 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if _alive(process.pid):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    _wait_for_orphans(process.pid)
+
+
+def _wait_for_orphans(group: int) -> None:
+    """Wait for what is left of a group; one that was not killed has ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-group, 0)[0]:
+            pass
 
 
 def _alive(group: int) -> bool:
+    with contextlib.suppress(ChildProcessError):  # an orphan that ended is of the group until somebody waits for it
+        while os.waitpid(-group, os.WNOHANG)[0]:
+            pass
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

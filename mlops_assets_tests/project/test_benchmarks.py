@@ -42,6 +42,12 @@ def test_the_whole_process_tree_is_measured(tmp_path: Path) -> None:
     assert found.seconds > 0
 
 
+def test_a_process_that_outlives_its_parent_is_counted_to_its_end(tmp_path: Path) -> None:
+    burn = "import time\nwhile time.process_time() < 0.5: pass"
+    script = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {burn!r}])"
+    assert measure.run([sys.executable, "-c", script], {}, [0], tmp_path / "log").cpu > 0.5
+
+
 def test_a_command_that_fails_is_told_by_its_code(tmp_path: Path) -> None:
     assert measure.run([sys.executable, "-c", "raise SystemExit(3)"], {}, [0], tmp_path / "log").code == 3
 
