@@ -5,12 +5,11 @@ import logging
 
 import dagster as dg
 
-from mlops_assets.components import showing
 from mlops_assets.components.days import daily, days_in, days_told, each_day, key, show_made
 from mlops_assets.components.enriching import enrichment_assets, enrichment_keys
 from mlops_assets.components.ranges import engine_of
 from mlops_assets.components.reading import raw_files_asset, rows_asset
-from mlops_assets.components.red import tell_red
+from mlops_assets.components.red import failure, tell_red
 from mlops_assets.components.scoring import predictions_asset
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
@@ -55,7 +54,7 @@ def _features(use_case: UseCase) -> dg.AssetsDefinition:
         broken = _aggregate_days(context, stores, engines)
         if broken:
             tell_red(context, stores, "features", broken)
-            raise showing.failure(f"not aggregated: {', '.join(sorted(broken))}", broken, stores)
+            raise failure(f"not aggregated: {', '.join(sorted(broken))}", broken, stores)
         return days_told(key(use_case, "features"))
 
     return features

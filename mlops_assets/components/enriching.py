@@ -10,7 +10,7 @@ from mlops_assets.components import showing
 from mlops_assets.components.asked import ENRICHING, asked, schema
 from mlops_assets.components.conditions import check_specs
 from mlops_assets.components.days import daily, days_in, days_told, each_day, key, show_made
-from mlops_assets.components.red import tell_red
+from mlops_assets.components.red import failure, tell_red
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.score.checks import EVERY_KEY_ANSWERED, check_answered
@@ -78,7 +78,7 @@ def _enrich_days(context: dg.AssetExecutionContext, stores: Stores, name: str) -
     tell_red(context, stores, enrichment_table(name), broken)
     # where some days are done the run goes on, and `predictions` names the others
     if broken and not done:
-        raise showing.failure(f"not enriched: {', '.join(sorted(broken))}", broken, stores)
+        raise failure(f"not enriched: {', '.join(sorted(broken))}", broken, stores)
     checks = {day: [check_answered(accounting)] for day, accounting in done.items()}
     yield from showing.check_results(answers, [EVERY_KEY_ANSWERED], checks, broken, context=context)
     yield days_told(answers)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from mlops_assets.components import showing
 from mlops_assets.components.days import key, materialize_all
+from mlops_assets.components.red import stopped
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.feedback import live
 from mlops_assets.journey.feedback.audited import EVERYTHING, count_rows
@@ -88,7 +89,7 @@ def _feedback(use_case: UseCase) -> dg.AssetsDefinition:
         try:
             taken = take_in(use_case, stores.lake, folder, known_labels(use_case, stores.registry, stores.runs))
         except MlopsError as error:
-            raise showing.stopped(error, use_case.name) from None
+            raise stopped(error, use_case.name) from None
         accepted, rejected = len(taken.accepted), len(taken.rejected)
         log.info("%s feedback: %d accepted, %d rejected", use_case.name, accepted, rejected)
         by_rule = [{"rule": rule, "entries": n, "meaning": RULES[rule]} for rule, n in taken.rules.items()]

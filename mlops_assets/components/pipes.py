@@ -14,7 +14,7 @@ from mlops_assets.components.asked import ENRICHING, READING, SCORING, asked, ch
 from mlops_assets.components.days import daily, days_in, days_told, key, show_skipped, tell_day
 from mlops_assets.components.drift import show_drift
 from mlops_assets.components.reading import check_deliveries, delivered_days
-from mlops_assets.components.red import not_there, tell_red
+from mlops_assets.components.red import failure, not_there, stopped, tell_red
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.score.checks import EVERY_DAY_DELIVERED, DayCheck
 from mlops_assets.monitoring.verdicts import Watcher
@@ -152,7 +152,7 @@ def _do_days(context: dg.AssetExecutionContext, stores: Stores, order: Sequence[
     try:
         told, client = _Told(), open_client(use_case, stores.settings)
     except MlopsError as error:  # it stays so until somebody sets what is missing
-        raise showing.stopped(error, use_case.name) from None
+        raise stopped(error, use_case.name) from None
     for day in days:
         _do_day(context, stores, client, day, told)
     yield from _check_results(context, told)
@@ -257,10 +257,10 @@ def _check_results(context: dg.AssetExecutionContext, told: _Told) -> Iterator[d
 
 
 def _failure(told: _Told, stores: Stores) -> dg.Failure:
-    failure = showing.failure(f"not done: {', '.join(sorted(told.broken))}", told.broken, stores)
+    end = failure(f"not done: {', '.join(sorted(told.broken))}", told.broken, stores)
     # a reason of the day stays until somebody acts; a job that was lost may do better
-    failure.allow_retries = not any(told.at.values())
-    return failure
+    end.allow_retries = not any(told.at.values())
+    return end
 
 
 def _metadata(shown: Mapping[str, Any]) -> dict[str, Any]:

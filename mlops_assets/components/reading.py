@@ -11,7 +11,7 @@ from mlops_assets.components.asked import READING, asked, schema
 from mlops_assets.components.conditions import check_specs
 from mlops_assets.components.days import daily, days_told, each_day, key, materialize_all, show_made, spans
 from mlops_assets.components.ranges import engine_of
-from mlops_assets.components.red import not_there, tell_red
+from mlops_assets.components.red import failure, not_there, stopped, tell_red
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.read.day import list_raw_files
@@ -88,7 +88,7 @@ def delivered_days(stores: Stores, days: Sequence[str]) -> list[str]:
     try:
         check_rhythm(stores.use_case, stores.lake)
     except OtherRhythm as error:
-        raise showing.stopped(error, stores.use_case.name) from None
+        raise stopped(error, stores.use_case.name) from None
     listed_before = stores.lake.raw_files.days()
     # a day that was delivered once and has no folder now is listed as empty; one that never came is passed over
     found = [day for day in days if day in listed_before or stores.source.delivered(day)]
@@ -188,7 +188,7 @@ def _read_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
     if not done:
         broken = broken or dict.fromkeys(context.partition_keys, "not listed yet: materialise raw_files first")
         tell_red(context, stores, "rows", broken)
-        raise showing.failure("no rows were read", broken, stores)
+        raise failure("no rows were read", broken, stores)
     # a red check stops nothing here: in a range of days the good ones go on, and `predictions` publishes no bad one
     checks: dict[str, list[DayCheck]] = {
         day: check_rows_of_day(use_case.checks, reading.accounting, source.place(day)) for day, reading in done.items()
@@ -203,7 +203,7 @@ def _read_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engin
     # nothing is left for the steps after this one, and it is this one that lacks something
     if unfit.keys() == done.keys():
         tell_red(context, stores, "rows", unfit)
-        raise showing.failure(f"the rows of {', '.join(spans(use_case, [*unfit]))} cannot be scored", unfit, stores)
+        raise failure(f"the rows of {', '.join(spans(use_case, [*unfit]))} cannot be scored", unfit, stores)
     yield days_told(key(use_case, "rows"))
     yield days_told(key(use_case, "rejects"))
 

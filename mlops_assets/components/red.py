@@ -1,4 +1,4 @@
-"""What a red day tells on the page of its asset: why, since when, what stands meanwhile, and what to run."""
+"""Why a step or a day is red, what stands meanwhile and what to run: in the failed step and on the pages of the day."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
@@ -8,17 +8,21 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components.days import key
-from mlops_assets.components.showing import undelivered
+from mlops_assets.components.showing import table
 from mlops_assets.errors import MlopsError
 from mlops_assets.errors.redaction import redacted
 from mlops_assets.journey.read.day import not_delivered
 from mlops_assets.monitoring.kept import read_verdict
 from mlops_assets.storage.catalog import Lake
-from mlops_assets.views import markdown
+from mlops_assets.views.html.addresses import rejects_address
+from mlops_assets.work.printable import cut
 from mlops_assets.workspace import Stores
 
-RED = "red"
+CAUSE = "cause"
 """The key that says why; an observation that has it is one of a red day."""
+
+MOST_FAILED, LONGEST = 50, 2_000
+"""Days of which an error says why, and signs of one that are shown besides."""
 
 MOST_DAYS = 60
 """Days before a red one of which is asked whether they were."""
@@ -49,7 +53,9 @@ def tell_red(context: dg.AssetExecutionContext, stores: Stores, asset: str, days
         pages.append(predictions)
     for day, why in sorted(days.items()):
         for page in pages:
-            told = _story(context, stores, page, day, why, asset)
+            told = _story({day: why}, stores) | {"since": _since(context.instance, page, day, context.run.run_id)}
+            if page.path[-1] != asset:
+                told["failed at"] = dg.MetadataValue.asset(key(use_case, asset))
             context.log_event(dg.AssetObservation(page, partition=day, metadata=told))
 
 
@@ -61,25 +67,72 @@ def not_there(context: dg.AssetExecutionContext, stores: Stores, asset: str) -> 
     context, stores, asset
         See `tell_red`.
     """
-    said, days = not_delivered(stores.source, context.partition_keys), context.partition_keys
+    said = not_delivered(stores.source, context.partition_keys)
+    days = dict.fromkeys(context.partition_keys, said)
     if len(days) <= MOST_DAYS:  # of years without files, the run alone tells
-        tell_red(context, stores, asset, dict.fromkeys(days, said))
-    return undelivered(stores, days)
+        tell_red(context, stores, asset, days)
+    folder = dg.MetadataValue.path(str(stores.source.place(min(days))))
+    return dg.Failure(said, metadata=_story(days, stores) | {"folder": folder}, allow_retries=False)
 
 
-def _story(
-    context: dg.AssetExecutionContext, stores: Stores, page: dg.AssetKey, day: str, why: str, asset: str
-) -> dict[str, Any]:
-    use_case, name = stores.use_case, stores.use_case.name
-    told: dict[str, Any] = {RED: redacted(why), "since": _since(context.instance, page, day, context.run.run_id)}
-    if asset != page.path[-1]:
-        told["failed_at"] = dg.MetadataValue.asset(key(use_case, asset))
-    run = f"mlops-assets run {name} --from {day} --to {day}"
-    told["published"] = _standing(stores, day)
-    if day in stores.lake.rejects.days():
-        told["look"] = dg.MetadataValue.md(markdown.code(f"mlops-assets rejects {name} --day {day}", "sh"))
-    told["then_run"] = dg.MetadataValue.md(markdown.code(run, "sh") + "\n\nor *Materialize* of this day.")
+def failure(what: str, days: Mapping[str, str], stores: Stores | None = None) -> dg.Failure:
+    """The end of a step that could not do some days: what it could not, why, what to do, and where to look.
+
+    Parameters
+    ----------
+    what
+        What it could not, as a sentence.
+    days
+        By day, why.
+    stores
+        Of the use case, for its command and its pages.
+    """
+    ordered = sorted(days.items())
+    listed = [f"{day}: {why}" for day, why in ordered[:MOST_FAILED]]
+    if ordered[MOST_FAILED:]:
+        listed.append(f"and {len(ordered) - MOST_FAILED} more days")
+    shown = _story(days, stores)
+    if len(ordered) > 1:
+        shown["days"] = table([{"day": day, "why": why} for day, why in ordered])
+    # a reason that people are told stays until one of them acts
+    return dg.Failure("\n".join([what, *listed]), metadata=shown, allow_retries=False)
+
+
+def stopped(error: MlopsError | str, use_case: str, command: str = "") -> dg.Failure:
+    """The end of a step for a reason that a person can act on; tried again, it would fail for the same.
+
+    Parameters
+    ----------
+    error
+        The reason.
+    use_case
+        Name of the use case.
+    command
+        What to give again once it is mended; by default a look at how the use case stands.
+    """
+    shown = {CAUSE: _words(str(error)), "then": command or f"mlops-assets status {use_case}"}
+    return dg.Failure(str(error), metadata=shown, allow_retries=False)
+
+
+def _story(days: Mapping[str, str], stores: Stores | None) -> dict[str, Any]:
+    """What is told of days that are red, wherever it is told; of several that have not the same cause, of the first."""
+    first, last = min(days), max(days)
+    told: dict[str, Any] = {CAUSE: _words(days[first] if len({*days.values()}) == 1 else f"{first}: {days[first]}")}
+    if stores is None:
+        return told
+    name, pages, span = stores.use_case.name, stores.settings.api_pages, f"--from {first} --to {last}"
+    told["published"] = _standing(stores, first)
+    if rejected := sorted(days.keys() & stores.lake.rejects.days().keys()):
+        told["look"] = f"mlops-assets rejects {name} {span}"
+        told["rejects"] = dg.MetadataValue.url(f"{pages}{rejects_address(name, rejected[0])}")
+    told["then"] = f"mlops-assets run {name} {span}"
+    told["page of the day"] = dg.MetadataValue.url(f"{pages}/pages/{name}/days/{first}")
     return told
+
+
+def _words(said: str) -> str:
+    """A text of an error as it was said, as plain text: that is shown without a click, whatever stands in it."""
+    return cut(redacted(said), LONGEST)
 
 
 def _since(instance: dg.DagsterInstance, page: dg.AssetKey, day: str, run: str) -> str:
@@ -98,7 +151,7 @@ def _red(instance: dg.DagsterInstance, page: dg.AssetKey, day: str, after: float
     wanted = dg.AssetRecordsFilter(page, asset_partitions=[day], after_timestamp=after)
     for record in instance.fetch_observations(wanted, limit=MOST_TRIES).records:
         told = record.asset_observation
-        if told is not None and RED in told.metadata:
+        if told is not None and CAUSE in told.metadata:
             yield record.timestamp, record.run_id
 
 
@@ -108,7 +161,7 @@ def _standing(stores: Stores, day: str) -> str:
     if published is None:
         return f"no predictions of {day}"
     told = published.accounting
-    return f"the predictions of before stay: {told.predictions:,} rows by version {told.model_version}"
+    return f"the predictions of {day} stay: {told.predictions:,} rows by version {told.model_version}"
 
 
 def red_since(stores: Stores, day: str) -> str:

@@ -13,6 +13,7 @@ from mlops_assets.components import showing
 from mlops_assets.components.alerting import RANGE_OF_TAG
 from mlops_assets.components.days import key, tell_day
 from mlops_assets.components.private import MAX_RETRIES_TAG, PRIORITY_TAG
+from mlops_assets.components.red import failure
 from mlops_assets.components.telling import remembered
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.explain.flows import totals
@@ -152,7 +153,7 @@ def _tell(context: dg.OpExecutionContext, stores: Stores, done: Done) -> None:
             told["what was published stays"] = f"{standing.decision.why}. {ways(use_case.name)}"
         context.log_event(dg.AssetObservation(key(use_case, "champion"), metadata=told))
     if done.problems:
-        raise showing.failure(f"need a person: {', '.join(sorted(done.problems))}", done.problems)
+        raise failure(f"need a person: {', '.join(sorted(done.problems))}", done.problems)
 
 
 def _other_work(instance: dg.DagsterInstance, but: str = "") -> list[str]:

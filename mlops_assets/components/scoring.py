@@ -13,7 +13,7 @@ from mlops_assets.components.days import daily, daily_partitions, days_in, days_
 from mlops_assets.components.drift import show_drift
 from mlops_assets.components.enriching import enrichment_keys
 from mlops_assets.components.ranges import engine_of
-from mlops_assets.components.red import not_there, tell_red
+from mlops_assets.components.red import failure, not_there, tell_red
 from mlops_assets.components.watching import watch_step
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.features.sql import MODEL_INPUT
@@ -119,7 +119,7 @@ def _score_days(context: dg.AssetExecutionContext, stores: Stores, engines: Engi
             for day in sorted({*scored} - {*broken}):
                 show_drift(context, stores, watcher, day)
         tell_red(context, stores, "predictions", broken)
-        raise showing.failure(f"not published: {', '.join(sorted(broken))}", broken, stores)
+        raise failure(f"not published: {', '.join(sorted(broken))}", broken, stores)
     yield days_told(predictions_key)  # lets the deliveries begin
 
 

@@ -11,28 +11,20 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from mlops_assets.components.private import LookedAt
-from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.history import Change
-from mlops_assets.journey.read.day import not_delivered
 from mlops_assets.journey.score.checks import DayCheck
 from mlops_assets.journey.train.contest import Contest
 from mlops_assets.journey.train.gate import Verdict
 from mlops_assets.journey.train.scores import Score
 from mlops_assets.use_case import UseCase
 from mlops_assets.views import card, markdown, number_card, pictures
-from mlops_assets.views.html.addresses import rejects_address
 from mlops_assets.views.judging import judged
 from mlops_assets.views.made import Text
-from mlops_assets.work.printable import cut
-from mlops_assets.workspace import Stores
 
 T = TypeVar("T")
 
-MOST_DAYS, MOST_FAILED = 10, 50
-"""Days that a sentence names, and those of which an error says why."""
-
-LONGEST = 2_000
-"""Signs of an error that are shown besides."""
+MOST_DAYS = 10
+"""Days that a sentence names."""
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
@@ -318,76 +310,3 @@ def _check_lines(
     unseen = {day: "another condition failed before" for day in by_day if day not in seen} | dict(broken)
     lines += [{"day": day, "passed": False, "found": "not looked at", "do": why} for day, why in unseen.items()]
     return lines
-
-
-def failure(what: str, days: Mapping[str, str], stores: Stores | None = None) -> dg.Failure:
-    """The end of a step that could not do some days: what it could not, why, what to do, and where to look.
-
-    Parameters
-    ----------
-    what
-        What it could not, as a sentence.
-    days
-        By day, why.
-    stores
-        Of the use case, for its command and its pages.
-    """
-    ordered = sorted(days.items())
-    listed = [f"{day}: {why}" for day, why in ordered[:MOST_FAILED]]
-    if more := len(ordered) - MOST_FAILED:
-        listed += [f"and {more} more days"] if more > 0 else []
-    shown: dict[str, Any] = {}
-    if ordered:
-        shown = {
-            "cause": words(f"{ordered[0][0]}: {ordered[0][1]}"),
-            **_what_to_do(ordered[0][0], ordered[-1][0], stores),
-        }
-    if len(ordered) > 1:
-        shown["days"] = table([{"day": d, "why": w} for d, w in ordered])
-    # a reason that people are told stays until one of them acts
-    return dg.Failure("\n".join([what, *listed]), metadata=shown, allow_retries=False)
-
-
-def stopped(error: MlopsError | str, use_case: str, command: str = "", **shown: Any) -> dg.Failure:
-    """The end of a step for a reason that a person can act on; tried again, it would fail for the same.
-
-    Parameters
-    ----------
-    error
-        The reason.
-    use_case
-        Name of the use case.
-    command
-        What to give again once it is mended; by default a look at how the use case stands.
-    shown
-        What else is shown.
-    """
-    given = command or f"mlops-assets status {use_case}"
-    metadata = {"cause": words(str(error)), "then": given, **shown}
-    return dg.Failure(str(error), metadata=metadata, allow_retries=False)
-
-
-def undelivered(stores: Stores, days: Sequence[str]) -> dg.Failure:
-    """The end of a step of days of which none came."""
-    name, said = stores.use_case.name, not_delivered(stores.source, days)
-    folder = dg.MetadataValue.path(str(stores.source.place(days[0])))
-    return stopped(said, name, f"mlops-assets run {name} --from {days[0]} --to {days[-1]}", folder=folder)
-
-
-def words(said: str) -> str:
-    """A text of an error as it was said, as plain text: that is shown without a click, whatever stands in it."""
-    return cut(said, LONGEST)
-
-
-def _what_to_do(first: str, last: str, stores: Stores | None) -> dict[str, Any]:
-    """The commands and the pages of days that failed."""
-    if stores is None:
-        return {}
-    name, span = stores.use_case.name, f"--from {first} --to {last}"
-    pages = stores.settings.api_pages
-    return {
-        "look": f"mlops-assets rejects {name} {span}",
-        "then": f"mlops-assets run {name} {span}",
-        "rejects": dg.MetadataValue.url(f"{pages}{rejects_address(name, first)}"),
-        "page of the day": dg.MetadataValue.url(f"{pages}/pages/{name}/days/{first}"),
-    }

@@ -19,6 +19,7 @@ from mlops_assets.components.private import (
     BACKFILL_ID_TAG,
     PARTITION_NAME_TAG,
 )
+from mlops_assets.components.red import stopped
 from mlops_assets.errors import MlopsError
 from mlops_assets.journey.model.about import About
 from mlops_assets.journey.train.candidates import fit_candidates
@@ -66,7 +67,7 @@ def _run_of(context: dg.AssetExecutionContext, use_case: UseCase) -> str:
     """The run that trains; it is of no day, for what is said of days must not change the champion besides."""
     if any(tag in context.run.tags for tag in DAYS_TAGS):
         name = use_case.name
-        raise showing.stopped(
+        raise stopped(
             f"{name}: a run over days or a backfill trains nothing, for it would change the champion. To run days, "
             f"choose the assets of the group {name} alone, or `mlops-assets run {name} --from DAY --to DAY`; to train, "
             f"launch the job {name}_training.",
@@ -97,7 +98,7 @@ def _told(use_case: UseCase, work: Callable[[], T]) -> T:
     try:
         return work()
     except MlopsError as error:
-        raise showing.stopped(error, use_case.name, f"mlops-assets run {use_case.name} --train") from None
+        raise stopped(error, use_case.name, f"mlops-assets run {use_case.name} --train") from None
 
 
 def _training_set(use_case: UseCase) -> dg.AssetsDefinition:

@@ -298,7 +298,7 @@ def test_a_failure_shows_its_cause_the_commands_and_the_rejects_and_no_code(bad_
     assert failed.error.stack == []
     assert failed.user_failure_data.description.startswith("not published: ")
     shown = {name: value.value for name, value in failed.user_failure_data.metadata.items()}
-    assert [*shown] == ["cause", "look", "then", "rejects", "page of the day", "days"]
+    assert [*shown] == ["cause", "published", "look", "rejects", "then", "page of the day", "days"]
     assert shown["cause"].startswith(f"{DIRTY}: reject_rate: ")
     assert shown["look"] == f"mlops-assets rejects transactions --from {DIRTY} --to {NEW_BAD}"
     assert shown["then"] == f"mlops-assets run transactions --from {DIRTY} --to {NEW_BAD}"
@@ -373,20 +373,26 @@ def test_the_page_of_a_bad_day_tells_why_since_when_and_what_to_run(bad_days: Fa
     wanted = dg.AssetRecordsFilter(key, asset_partitions=[NEW_BAD])
     (seen,) = bad_days.stage.instance.fetch_observations(wanted, limit=5).records
     told = {name: str(value.value) for name, value in seen.asset_observation.metadata.items()}
-    assert "rejected" in told["red"]
+    assert "rejected" in told["cause"]
     assert told["since"] == "now: this was the first run that could not do it"
     assert told["published"] == f"no predictions of {NEW_BAD}"
-    assert f"--from {NEW_BAD} --to {NEW_BAD}" in told["then_run"]
+    assert told["then"] == f"mlops-assets run transactions --from {NEW_BAD} --to {NEW_BAD}"
 
 
 def test_a_bad_day_alone_is_told_on_the_pages_of_rows_and_predictions(bad_days: Failed, tmp_path: Path) -> None:
     with bad_days.stage.copy(tmp_path / "home") as stage:
         with pytest.raises(running.RunFailed):
             stage.run(NEW_BAD)
+        (run,) = stage.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]), limit=1)
+        (entry,) = stage.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        step = entry.get_dagster_event().step_failure_data.user_failure_data.metadata
+        assert "rejected" in step["cause"].value
         for asset in ("rows", "predictions"):
             wanted = dg.AssetRecordsFilter(dg.AssetKey([stage.use_case.name, asset]), asset_partitions=[NEW_BAD])
             (seen,) = stage.instance.fetch_observations(wanted, limit=5).records
-            assert "rejected" in str(seen.asset_observation.metadata["red"].value)
+            told = seen.asset_observation.metadata
+            assert told.items() >= step.items()  # the failed step and the pages say the same
+            assert told.keys() - step.keys() == {"since"} | ({"failed at"} if asset == "predictions" else set())
 
 
 def test_a_mended_day_is_published_by_the_next_run(bad_days: Failed, tmp_path: Path) -> None:
