@@ -84,7 +84,13 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         with site.service.open(use_case) as stores:
             days = [*stores.lake.predictions.days()]
         day = site.period(request, given["day"]) if given["day"] else days[-1] if days else None
-        told = {"given": given, "day": day, "first_day": days[0] if days else None, "problem": "", "found": None}
+        told: dict[str, Any] = {
+            "given": given,
+            "day": day,
+            "first_day": days[0] if days else None,
+            "problem": "",
+            "found": None,
+        }
         told |= {
             "of_numbers": configured.training.says_numbers,
             "classes": _classes(site, request),
