@@ -137,7 +137,9 @@ FACTS: Mapping[str, Callable[[About], str]] = {
     "candidate": lambda about: about.candidate,
     "made": lambda about: about.made,
     "what the gate said": lambda about: about.reason,
-    "learned from": lambda about: f"{about.rows:,} rows, {' to '.join(about.days)}",
+    "learned from": lambda about: (
+        "not known: made elsewhere" if about.origin else f"{about.rows:,} rows, {' to '.join(about.days)}"
+    ),
     "held-out rows": lambda about: f"{about.held_out:,}" if about.held_out else "not known",
     "rows a CPU second": lambda about: exact(about.rows_per_second),
     "calibration": lambda about: str(about.calibrated.get("kind", "not known")),

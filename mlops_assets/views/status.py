@@ -238,12 +238,12 @@ def _champion(stores: Stores, evaluation: Evaluation | None) -> dict[str, Any] |
     try:
         champion = stores.champion()
         if champion is not None:
-            champion.details()  # that what the registry tells is what its card says
+            origin = champion.details().origin  # and that what the registry tells is what its card says
     except MlopsError as error:  # the days can be told all the same
         return {"version": stores.history.champion(), "trouble": str(error)}
     if champion is None:
         return None
-    told = {**asdict(champion.about), "contest": _contest(champion.version, evaluation)}
+    told = {**asdict(champion.about), "origin": origin, "contest": _contest(champion.version, evaluation)}
     return {"version": champion.version, "trouble": stores.registry.trouble(stores.use_case.name), **told}
 
 
@@ -343,9 +343,9 @@ def _champion_lines(state: dict[str, Any]) -> list[str]:
     trouble = [champion["trouble"]] if champion["trouble"] else []
     if "candidate" not in champion:
         return [f"champion: version {champion['version']}", *trouble]
-    headline = (
-        f"champion: version {champion['version']}, {champion['candidate']}, learned from {champion['rows']:,} rows"
-    )
+    # what a model of elsewhere learned from cannot be seen from here
+    learned = f"learned from {champion['rows']:,} rows" if champion["origin"] is None else "made elsewhere"
+    headline = f"champion: version {champion['version']}, {champion['candidate']}, {learned}"
     rows = f"{champion['held_out']:,} " if champion["held_out"] else ""
     sides = {"champion": champion["metrics"]}
     if champion["baseline_metrics"]:

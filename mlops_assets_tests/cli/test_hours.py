@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.use_case import load_use_case
+from mlops_assets.workspace import Workspace
+from mlops_assets_tests.helpers.asked_api import Api
+from mlops_assets_tests.helpers.homes import state_in
 from mlops_assets_tests.helpers.shop import Done, Shop
 from mlops_assets_tests.helpers.visits import VISITS, place_visits
 
@@ -73,12 +77,31 @@ def test_what_is_no_hour_is_wrong_usage_that_shows_one(hours: tuple[Shop, Done],
     assert said in done.err
 
 
-def test_weeks_are_named_by_their_mondays(tmp_path: Path) -> None:
-    shop = shop_of(tmp_path, "week")
+@pytest.fixture(scope="module")
+def weeks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shop, Done]:
+    """Two weeks of which the rows are read, and what the run said."""
+    shop = shop_of(tmp_path_factory.mktemp("weeks"), "week")
     assert shop("sample", "visits", "--day", "2025-04-07", "--days", "2", "--files", "2", "--rows", "5").code == 0
-    done = shop("run", "visits", "--from", "2025-04-09")
+    return shop, shop("run", "visits", "--from", "2025-04-09")
+
+
+def test_weeks_are_named_by_their_mondays(weeks: tuple[Shop, Done]) -> None:
+    shop, done = weeks
     assert done.code == 0
     assert "2025-04-07 to 2025-04-14: 2 weeks, 2 with raw files" in done.err
     wrong = shop("predictions", "visits", "--day", "2025-04-09")
     assert wrong.code == 2
     assert "which is named by its Monday: 2025-04-09 lies in 2025-04-07" in wrong.err
+
+
+def test_a_field_for_dates_offers_every_day_and_the_pages_show_its_week(weeks: tuple[Shop, Done]) -> None:
+    shop, _ = weeks
+    with state_in(shop.home):
+        api = Api.of(Workspace.from_environment(), load_use_case(shop.home.parent / "use_cases" / "visits"))
+        text = api.get("/pages/visits/days/2025-04-09").text
+        assert "<h1>Week of Monday, 7 April 2025" in text
+        assert "the next week: 2025-04-14" in text
+        assert "Run this week" in text
+        for page in ("drift", "predictions"):  # none are published
+            answer = api.get(f"/pages/visits/{page}", day="2025-04-09")
+            assert (answer.status, "2025-04-07" in answer.text, "2025-04-09" in answer.text) == (404, True, False)

@@ -99,7 +99,7 @@ def _day(
     site: Site, request: Request, run: Mapping[str, Any] | None = None, trouble: str = "", status: int = 200
 ) -> Response:
     """All that there is to know of a day."""
-    name, day = site.use_case(request).name, _day_of(request)
+    name, day = site.use_case(request).name, _day_of(site, request)
     with site.service.open(name) as stores:
         known = Known.of(stores)
         every = known.days()
@@ -121,6 +121,7 @@ def _day(
         status=status,
         day=day,
         in_words=in_words(day),
+        every=site.use_case(request).partitions.every,
         told=told,
         meaning=STATES[told["state"]],
         before=every[at + 1] if at + 1 < len(every) else None,
@@ -140,7 +141,7 @@ def _day(
 
 def _run(site: Site, request: Request) -> Response:
     """Start the run of a day, and tell of it on the page of the day."""
-    stores, day = site.stores(request), _day_of(request)
+    stores, day = site.stores(request), _day_of(site, request)
     try:
         wish = day_run(stores.use_case.name, day)
         run = site.service.starter.start(wish, who(request), lambda: check_day(stores, day))
@@ -151,7 +152,7 @@ def _run(site: Site, request: Request) -> Response:
 
 def _standing(site: Site, request: Request, run: str) -> tuple[Mapping[str, Any] | None, str]:
     """How a run stands that a link says was started for this day; or nothing, and why."""
-    use_case, day = site.use_case(request).name, _day_of(request)
+    use_case, day = site.use_case(request).name, _day_of(site, request)
     try:
         found, trouble = standing(site.service.starter, use_case, run, page_address(use_case, f"days/{day}", run=run))
     except Problem:
@@ -160,9 +161,9 @@ def _standing(site: Site, request: Request, run: str) -> tuple[Mapping[str, Any]
     return (found, trouble) if of_day else (None, NO_RUN)
 
 
-def _day_of(request: Request) -> str:
-    """The day that a path names."""
+def _day_of(site: Site, request: Request) -> str:
+    """The day that a path names, or the week in which it lies."""
     try:
-        return query.day(request.path_params["day"])
+        return site.period(request, query.day(request.path_params["day"]))
     except ValueError as error:
         raise Problem(404, f"There is no day {request.path_params['day'][:40]!r}: {error}.") from None

@@ -45,7 +45,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     """The routes."""
 
     def drift(request: Request) -> Response:
-        asked, stores = _asked(request), site.stores(request)
+        asked, stores = _asked(site, request), site.stores(request)
         watcher = Watcher(stores)
         days = watcher.days()
         if not days and "day" not in asked:
@@ -62,14 +62,14 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         )
 
     def lamps(request: Request) -> Response:
-        asked, stores = _asked(request), site.stores(request)
+        asked, stores = _asked(site, request), site.stores(request)
         watcher, day = Watcher(stores), _given(asked, "day")
         told = _told(watcher, day, asked)
         every = [_line(stores, one, told, asked) for one in told.verdict.lamps]
         return site.page(request, "drift_lamps.html", day=day, lamps=every, back=_address(stores, day, asked))
 
     def columns(request: Request) -> Response:
-        asked = _asked(request, page=query.whole, name=str)
+        asked = _asked(site, request, page=query.whole, name=str)
         stores, day = site.stores(request), _given(asked, "day")
         told, panels = _columns_of(Watcher(stores), day, asked)
         name, page = asked.get("name", ""), asked.get("page", 1)
@@ -92,7 +92,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         )
 
     def lamp(request: Request) -> Response:
-        asked = _asked(request, name=str)
+        asked = _asked(site, request, name=str)
         stores, day, name = site.stores(request), _given(asked, "day"), _given(asked, "name")
         watcher = Watcher(stores)
         told = _told(watcher, day, asked, name)
@@ -125,9 +125,11 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     ]
 
 
-def _asked(request: Request, **more: Read) -> dict[str, Any]:
+def _asked(site: Site, request: Request, **more: Read) -> dict[str, Any]:
     """What is asked for: a day, and what it is compared with, which is not itself."""
     asked = read_query(request, {"day": query.day, "against": read_against, **more})
+    if "day" in asked:
+        asked["day"] = site.period(request, asked["day"])
     if "day" in asked and asked["day"] == asked.get("against"):
         refuse([Wrong("query.against", f"{asked['day']} is the day itself; compare it with another one")])
     return asked

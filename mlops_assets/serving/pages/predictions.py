@@ -83,8 +83,14 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         given = {**dict.fromkeys(KNOWN), **read_query(request, KNOWN)}
         with site.service.open(use_case) as stores:
             days = [*stores.lake.predictions.days()]
-        day = given.get("day") or (days[-1] if days else None)
-        told = {"given": given, "day": day, "first_day": days[0] if days else None, "problem": "", "found": None}
+        day = site.period(request, given["day"]) if given["day"] else days[-1] if days else None
+        told: dict[str, Any] = {
+            "given": given,
+            "day": day,
+            "first_day": days[0] if days else None,
+            "problem": "",
+            "found": None,
+        }
         told |= {
             "of_numbers": configured.training.says_numbers,
             "classes": _classes(site, request),

@@ -18,6 +18,7 @@ from mlops_assets.serving.entrance.keys import COOKIE
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.service import Service, caller_of
 from mlops_assets.use_case import UseCase
+from mlops_assets.use_case.partitions import date_of
 from mlops_assets.views.html.addresses import ROOT
 from mlops_assets.views.html.render import asset, render
 from mlops_assets.workspace import Stores
@@ -117,6 +118,11 @@ class Site:
             404, if it is not served.
         """
         return self.stores(request).use_case
+
+    def period(self, request: Request, day: str) -> str:
+        """The week in which a day lies, if the use case has weeks: a field for dates offers every day; else the day."""
+        partitions = self.use_case(request).partitions
+        return partitions.of_date(date_of(day)) if partitions.every == "week" else day
 
 
 class Page(Route):

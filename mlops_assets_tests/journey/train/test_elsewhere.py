@@ -46,6 +46,7 @@ from mlops_assets.storage.catalog import Lake
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import UseCase, find_use_case
 from mlops_assets.workspace import Workspace
+from mlops_assets_tests.helpers.asked_api import Api
 from mlops_assets_tests.helpers.homes import give_stores
 from mlops_assets_tests.helpers.paths import ROOT
 from mlops_assets_tests.helpers.visits import place_visits
@@ -208,13 +209,20 @@ def test_a_model_that_is_registered_twice_stays_the_version_that_it_is(
     assert Registry(settings).known("visits") == before
 
 
-def test_its_card_says_where_it_came_from_and_it_cannot_be_made_again(settings: Settings, own: tuple[Any, str]) -> None:
+def test_its_card_says_where_it_came_from_and_it_cannot_be_made_again(
+    settings: Settings, visits: UseCase, own: tuple[Any, str]
+) -> None:
     registry = Registry(settings)
     number = next(n for n, one in registry.known("visits").items() if one.candidate == own[1])
     text = run("card", "visits", str(number)).output
     assert "It was made elsewhere, and how cannot be seen from here." in text
     assert "mlops-assets rebuild" not in text
     assert "It is not calibrated here" in text
+    assert f"champion: version {number}, {own[1]}, made elsewhere\n" in run("status", "visits").output
+    api = Api.of(Workspace(settings), visits)
+    page = api.get(f"/pages/visits/models/{number}").text
+    assert "of which nobody here knows whether it learned from them" in page
+    assert "not known: made elsewhere" in api.get("/pages/visits/models/diff", before=1, after=number).text
     done = run("rebuild", "visits", str(number))
     assert isinstance(done.exception, MlopsError)
     assert f"was made elsewhere, from {own[1]}" in str(done.exception)
