@@ -148,8 +148,6 @@ def _versions(stores: Stores, candidate: int, against: int | None) -> tuple[Vers
     if before is None:
         raise MlopsError(f"{name} has no champion to compare with; name a version with --against.")
     after = registry.version(name, candidate)
-    if after.version == before.version:
-        click.echo(f"Version {candidate} is compared with itself; --against names another one.", err=True)
     trusted = stores.use_case.training.trusted
     return registry.prove(before, trusted), registry.prove(after, trusted)
 

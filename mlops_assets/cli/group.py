@@ -54,7 +54,7 @@ COMMANDS = {
     ),
     "init": (
         "mlops_assets.cli.repository:init",
-        "Make a repository with a use case: YAML, SQL, tests, CI, compose file, pinned version of mlops-assets.",
+        "Make a repository with a use case: YAML, SQL, tests, CI, compose file, and the version it needs.",
     ),
     "kept": (
         "mlops_assets.cli.kept:kept",

@@ -15,7 +15,7 @@ from mlops_assets.storage.modes import for_others
 @click.option("--use-case", metavar="NAME", default="churn", show_default=True, help="Name of its use case.")
 @click.option("--image", default="", help="Image of the platform for its compose.yaml. [default: mlops-assets:VERSION]")
 def init(folder: Path, use_case: str, image: str) -> None:
-    """Make a repository with a use case: YAML, SQL, tests, CI, compose file, the version of mlops-assets that it needs.
+    """Make a repository with a use case: YAML, SQL, tests, CI, compose file, and the version it needs.
 
     \b
     Examples:

@@ -253,7 +253,7 @@ def _known_origins(
         answers = {c: said for c in columns.names if c not in ("file", "line", "account_id", "model_version")}
         return {**same, "account_id": _of(use_case, rows, use_case.account), **answers}
     if name == "audit_sample":
-        return {column: _of(use_case, "predictions", column) for column in columns.names if column != "day"}
+        return {column: _of(use_case, Lake.predictions.name, column) for column in columns.names if column != "day"}
     for enrichment, given in use_case.enrichments.items():
         if name == enrichment_table(enrichment):
             return {column: _of(use_case, rows, column) for column in given.keys}

@@ -73,6 +73,8 @@ def _parsed(kept: Mapping[str, Any]) -> Lineage:
 
 
 def _keep(file: Path, found: Lineage) -> None:
+    if not file.parent.parent.is_dir():  # to load definitions makes no home
+        return
     try:
         with unfinished(file) as started:
             started.write_text(json.dumps({"views": found.views, "why_not": found.why_not}), encoding="utf-8")

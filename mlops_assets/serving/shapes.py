@@ -178,6 +178,7 @@ class Version(KnownVersion):
     contract: str
     reference: str
     refused: Refusal | None
+    bounds: dict[str, list[Number]] = {}
     links: Links
 
 

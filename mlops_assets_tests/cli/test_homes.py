@@ -50,6 +50,7 @@ ARGUMENTS = {
     "feedback": "visits",
     "history": "visits",
     "import": f"visits table.csv --day {DAY}",
+    "init": "made",
     "kept": "visits",
     "new": "fresh --from table.csv --label returned",
     "predictions": "visits",

@@ -25,7 +25,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     place_visits(folder / "use_cases", VISITS + "  source: {keep: versions}\n")
     shop = Shop(folder / "home")
     give_stores(shop.home, "mlflow", "dagster")
-    for rows in ("ann,10,web,yes\nbob,20,shop,no\ncat,many,web,no\n", "ann,99,web,yes\n"):
+    for rows in (
+        "ann,10,web,yes\nbob,20,shop,no\ncat,many,web,no\ndan,30,web,no\neve,40,shop,yes\n",
+        "ann,99,web,yes\n",
+    ):
         put(shop, rows)
         done = shop("run", "visits", "--from", DAY, "--to", DAY)
         assert done.code == 0, done.err
@@ -45,15 +48,15 @@ def minutes(shop: Shop, *more: str) -> list[str]:
 
 def test_a_day_is_read_as_it_was_and_run_again_from_the_files_of_then(shop: Shop) -> None:
     listed = json.loads(shop("rows", "visits", "--day", DAY, "--publications", "--format", "json").out)[:2]
-    assert [(one["files"], one["rows"]) for one in listed] == [(1, 2), (1, 1)]
+    assert [(one["files"], one["rows"]) for one in listed] == [(1, 4), (1, 1)]
     then, now = (str(one["publication"]) for one in listed)
     assert minutes(shop) == minutes(shop, "--as-published-on", now) == ["99"]
-    assert minutes(shop, "--as-published-on", then) == ["10", "20"]
+    assert minutes(shop, "--as-published-on", then) == ["10", "20", "30", "40"]
     assert minutes(shop, "--as-published-on", "2100-01-01") == ["99"]
     run = ("run", "visits", "--from", DAY, "--to", DAY)
     done = shop(*run, "--files-as-published-on", then)
     assert done.code == 0, done.err
-    assert minutes(shop) == ["10", "20"]
+    assert minutes(shop) == ["10", "20", "30", "40"]
     assert shop(*run).code == 0
     assert minutes(shop) == ["99"], "an ordinary run reads what lies there"
 

@@ -66,7 +66,7 @@ def test_a_day_by_ranges_is_the_day_by_the_local_engine(undone: Queue, local: St
     assert [run.status for run in ranges] == [dg.DagsterRunStatus.SUCCESS] * 6
     for step in STEPS:
         told = undone.metadata(step)
-        assert (told["shards"], told["reused"]) == (3, 0)
+        assert (told["shards"], "reused" in told) == (3, False)
     # its time is known, though another run took it
     assert all(part.seconds for part in undone.stage.table("predictions").written(DAY).values())
     assert_they_belong_to_their_day(ranges, day)

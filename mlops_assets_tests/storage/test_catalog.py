@@ -66,6 +66,8 @@ NOT_TABLES = {
     "key": "an asset, which may have the name of a table",
     "page_address": "a page, which may have the name of a table",
     "predictions_asset": "the asset before it",
+    "not_there": "an asset, which may have the name of a table",
+    "tell_red": "an asset, which may have the name of a table",
     "watch_step": "a step of the daily job",
     "Wrong": "a place in a request",
     "Sum": "what a page counts",

@@ -569,7 +569,7 @@ def see_predictions(published: Published, name: str, rows: int) -> None:
 
 def test_the_walkthrough_shows_what_is_printed(published: Published) -> None:
     text = (Path(__file__).parents[2] / "docs" / "new_use_case.md").read_text()
-    commands, output = re.findall(r"<!-- test: \w+ -->\n```\w+\n(.*?)```", text, re.S)
+    commands, output = re.findall(r"<!-- test: (?:commands|output) -->\n```\w+\n(.*?)```", text, re.S)
     file, label = PUBLISHED["wine"]
     assert f"{file}\nmlops-assets new wine --from $TABLE --label {label} --into use_cases" in commands
     assert f"{len(DATES)} formats of days" in text

@@ -400,7 +400,7 @@ def test_nothing_is_loaded_that_the_walk_does_not_reach(transactions: UseCase, f
     assert not_walked(engine.loaded, features_code()) == set()
     done = score_day(transactions, lake, DAY, Scorers(forest), engine, ignore, "")
     assert not done.problems
-    assert "mlops_assets.encoders" in engine.loaded
+    assert "mlops_assets.journey.model.scorer.steps" in engine.loaded
     assert not_walked(engine.loaded, scores_code(transactions)) == set()
 
 
@@ -481,25 +481,25 @@ def test_a_day_of_other_code_is_told_and_done_again_and_one_of_other_comments_is
     forest: Version, tmp_path: Path
 ) -> None:
     other, use_case, shards = OtherCode(tmp_path, forest), small_shards(), 2
-    right, wrong = "return np.concatenate(parts, axis=1)", "return np.concatenate(parts, axis=1) * 0"
-    other.change("encoders.py", right, wrong)
+    right, wrong = "inside[:] = part.T", "inside[:] = part.T * 0"
+    other.change("journey/model/scorer/steps.py", right, wrong)
     assert other.run() == (3 * shards, 0)
     broken = other.published()
     told = other.why(use_case)
     assert not told.agrees
-    assert told.changed == {"predictions": ("mlops_assets.encoders",)}
-    said = f"code   predictions: mlops_assets.encoders; `mlops-assets run transactions --from {DAY} --to {DAY}` makes the day anew\n"
+    assert told.changed == {"predictions": ("mlops_assets.journey.model.scorer.steps",)}
+    said = f"code   predictions: mlops_assets.journey.model.scorer.steps; `mlops-assets run transactions --from {DAY} --to {DAY}` makes the day anew\n"
     assert said in to_text(told)
     found = other.preview(use_case)
     assert found.redo == {"rows": 0, "features": 0, "predictions": shards}
-    assert found.reasons == {"predictions were made by other code: mlops_assets.encoders": shards}
+    assert found.reasons == {"predictions were made by other code: mlops_assets.journey.model.scorer.steps": shards}
 
     assert other.run_here() == (shards, 2 * shards)
     assert other.published() != broken
     told = other.why(use_case)
     assert (told.agrees, told.changed) == (True, {})
 
-    other.change("encoders.py", wrong, right)
+    other.change("journey/model/scorer/steps.py", wrong, right)
     other.change("journey/features/sql.py", "BATCH = 20_000", "# rows at a time\nBATCH = 20_000")
     assert other.run() == (0, 3 * shards)
 

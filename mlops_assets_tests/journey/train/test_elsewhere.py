@@ -519,7 +519,6 @@ def test_sql_is_tried_on_a_day_without_the_label_and_what_is_wrong_with_it_is_to
         (partial(notebook.load_day, "visits", "rows", shards=0), "at least one is read"),
         (partial(notebook.load_day, "visits", "rows", frame="dask"), "say 'pandas' or 'polars'"),
         (partial(notebook.load_drift, "visits", against="sunday"), "is none of training"),
-        (partial(notebook.diff, "visits"), "never by another version"),
         (partial(notebook.diff, "visits", candidate=99), "There is no version 99"),
     ],
 )
