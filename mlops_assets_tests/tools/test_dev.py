@@ -244,7 +244,7 @@ def test_a_day_a_training_a_rollback_and_a_promotion_are_runs_in_the_name_of_who
         for path in dev.shop.day(later).glob("*"):
             path.write_bytes(b"")
         (failed,) = ended(api.post(f"{base}/days/{later}/run"))["failed"]
-        assert failed["step"] == "visits__predictions"
+        assert failed["step"] == "visits__rows"
         assert "look in day=2026-01-03, then run the day again" in failed["said"]  # no path of the machine
 
 
