@@ -121,7 +121,14 @@ def use_case() -> UseCase:
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
     return Settings.from_environment()
+
+
+def test_to_load_definitions_makes_no_home(use_case: UseCase, settings: Settings) -> None:
+    settings.home.rmdir()
+    assert kept_lineage(use_case, describe(use_case), settings).views
+    assert not settings.home.exists()
 
 
 @pytest.mark.parametrize("harm", [b"", b"[]", b'{"views": 1, "why_not": 2}', b'{"views": {"a": {"b": [1]}}}', b"\xff"])
