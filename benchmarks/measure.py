@@ -158,20 +158,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if _alive(process.pid):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    _wait_for_orphans(process.pid)
+    _reap(process.pid, 0)  # what is left was killed
 
 
-def _wait_for_orphans(group: int) -> None:
-    """Wait for what is left of a group; one that was not killed has ended."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-group, 0)[0]:
+def _reap(group: int, options: int) -> None:
+    """Wait for the processes of a group that came here; with `WNOHANG`, for those that have ended."""
+    with contextlib.suppress(ChildProcessError):  # there is none any more
+        while os.waitpid(-group, options)[0]:
             pass
 
 
 def _alive(group: int) -> bool:
-    with contextlib.suppress(ChildProcessError):  # an orphan that ended is of the group until somebody waits for it
-        while os.waitpid(-group, os.WNOHANG)[0]:
-            pass
+    _reap(group, os.WNOHANG)  # an orphan that ended is of the group until somebody waits for it
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

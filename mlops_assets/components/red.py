@@ -52,8 +52,9 @@ def tell_red(context: dg.AssetExecutionContext, stores: Stores, asset: str, days
     if predictions not in pages and (selected is None or predictions in selected):
         pages.append(predictions)
     for day, why in sorted(days.items()):
+        story = _story({day: why}, stores)  # once for both pages: it looks into two tables
         for page in pages:
-            told = _story({day: why}, stores) | {"since": _since(context.instance, page, day, context.run.run_id)}
+            told = story | {"since": _since(context.instance, page, day, context.run.run_id)}
             if page.path[-1] != asset:
                 told["failed at"] = dg.MetadataValue.asset(key(use_case, asset))
             context.log_event(dg.AssetObservation(page, partition=day, metadata=told))
