@@ -27,6 +27,7 @@ class Positions:
     def __init__(self, known: np.ndarray, unknown: int = -1) -> None:
         self._unknown = unknown
         self._missing = unknown
+        self._table: np.ndarray | None = None
         known = np.asarray(known, np.float64) + 0.0  # -0.0 has another hash than 0.0
         for self._scale in SCALES:
             if (table := _table(known, self._scale, unknown)) is not None:
@@ -36,7 +37,7 @@ class Positions:
                 for place in np.flatnonzero(np.isnan(known)):
                     self._missing = int(place)
                 return
-        self._table, self._known = None, pa.array(known)
+        self._known = pa.array(known)
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """The position of each value, int64 in an array that may be written to."""

@@ -232,4 +232,5 @@ def positions(values: pa.Array, known: pa.Array, none: int = -1) -> np.ndarray:
         return found
     of_values = np.append(positions(values.dictionary, known, none), none)
     indices = values.indices.fill_null(len(of_values) - 1) if values.null_count else values.indices
-    return of_values.take(indices.to_numpy())
+    places: np.ndarray = of_values.take(indices.to_numpy())
+    return places
