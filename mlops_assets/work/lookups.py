@@ -50,8 +50,8 @@ class Positions:
 
     def _by_table(self, values: np.ndarray, table: np.ndarray) -> np.ndarray:
         """The same by a table; what stands in it is compared, so any other value may come to the same place."""
-        whole = values if self._scale == 1 else np.rint(values * self._scale)
-        with np.errstate(invalid="ignore"):  # NaN and what is too large become some number
+        with np.errstate(over="ignore", invalid="ignore"):  # NaN and what is too large become some number
+            whole = values if self._scale == 1 else np.rint(values * self._scale)
             codes = whole.astype(np.int32)
         codes -= self._before
         places: np.ndarray = table.take(codes, mode="clip")
@@ -66,7 +66,8 @@ def _table(known: np.ndarray, scale: int, unknown: int) -> tuple[np.int32, np.nd
 
     The first and the last entry are for what is none of them.
     """
-    numbers = known[~np.isnan(known)] * scale
+    with np.errstate(over="ignore"):
+        numbers = known[~np.isnan(known)] * scale
     if not (np.abs(numbers) < DENSE).all():
         return None
     codes = np.rint(numbers).astype(np.int32)
