@@ -298,6 +298,12 @@ def test_numbers_of_the_rows_are_no_feature_and_have_no_bounds(draft: Draws) -> 
         draft(table({"row": list(range(40))}), case="alone")
 
 
+def test_numbers_of_rows_some_of_which_were_taken_out_are_no_feature_either(draft: Draws) -> None:
+    kept = [row for row in range(1, 181) if row % 3]
+    found = draft(table({"row": kept, "fifth": [row * 5 for row in kept], "x": ["1", "5", "9"]}, rows=120))
+    assert list(describe(found.use_case).model) == ["fifth", "x"]
+
+
 @pytest.mark.parametrize(
     ("dates", "bounds", "missing"),
     [
