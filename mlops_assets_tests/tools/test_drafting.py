@@ -286,6 +286,13 @@ def test_texts_are_read_word_by_word_beside_other_columns_and_alone(draft: Draws
         ("SimpleImputer", "numbers"),
         ("drop", ("review",)),
     ]
+    boosting = case.training.candidates["boosting"]
+    assert "multi_strategy" not in boosting.parameters
+    (words,) = boosting.prepare
+    assert (words.use.rpartition(".")[2], words.columns, words.parameters["max_features"]) == (
+        *("TfidfVectorizer", ("review",)),
+        300,
+    )
     alone = draft(table({"review": texts}), case="alone").use_case
     assert list(alone.training.candidates) == ["majority", "linear"]
 
