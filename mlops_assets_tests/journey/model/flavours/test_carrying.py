@@ -155,7 +155,8 @@ def test_a_boosted_candidate_goes_the_whole_way(tmp_path: Path, monkeypatch: pyt
 
 
 SCALED = "prepare: [{use: sklearn.preprocessing.StandardScaler, columns: numbers}]"
-NET = "module: mlops_assets_tests.helpers.networks.Net, epochs: 40, batch_size: 32, learning_rate: 0.02"
+NETWORK = "mlops_assets_tests.helpers.networks.Net"
+NET = f"module: {NETWORK}, epochs: 40, batch_size: 32, learning_rate: 0.02"
 OF_FLAVOUR = {
     "xgboost": "{use: xgboost.XGBClassifier, parameters: {n_estimators: 8, max_depth: 3}}",
     "lightgbm": "{use: lightgbm.LGBMClassifier, parameters: {n_estimators: 8, num_leaves: 5}}",
@@ -173,6 +174,8 @@ def test_where_all_lies_on_s3_a_machine_with_an_empty_disk_scores_and_says_why(
 ) -> None:
     before, _, behind = VISITS.partition("      linear:\n")
     cases = before + f"      the_one: {OF_FLAVOUR[flavour]}\n" + "    gate:" + behind.partition("    gate:")[2]
+    if flavour == "torch":
+        cases += f"    trusted: [{NETWORK}]\n"
     home = tmp_path / "first"
     for name, place in {"HOME": home, "RAW": f"{bucket}/raw", "LAKE": f"{bucket}/lake"}.items():
         monkeypatch.setenv(f"MLOPS_{name}", str(place))
