@@ -63,6 +63,11 @@ def frequent(label: str, make: Callable[[], pd.DataFrame]) -> Callable[[], pd.Da
     return lambda: make().groupby(label).filter(lambda rows: len(rows) >= 100).reset_index(drop=True)
 
 
+def some(rows: int, make: Callable[[], pd.DataFrame]) -> Callable[[], pd.DataFrame]:
+    """A part of a table, in its order: words are dear, and both sides learn from the same rows."""
+    return lambda: make().sample(rows, random_state=0).sort_index().reset_index(drop=True)
+
+
 TABLES = {
     "cancer": Published(of_scikit_learn("breast_cancer"), "target"),
     "digits": Published(of_scikit_learn("digits"), "target"),
@@ -70,7 +75,9 @@ TABLES = {
     "credit": Published(of_r("modeldata", "credit_data"), "Status"),
     "attrition": Published(of_r("modeldata", "attrition"), "Attrition"),
     "email": Published(of_r("openintro", "email"), "spam"),
-    "tweets": Published(frequent("source", of_r("dslabs", "trump_tweets")), "source", text="text", moment="created_at"),
+    "tweets": Published(
+        some(6_000, frequent("source", of_r("dslabs", "trump_tweets"))), "source", text="text", moment="created_at"
+    ),
     "hotels": Published(of_r("modeldata", "hotel_rates"), "avg_price_per_room"),
     "ames": Published(of_r("modeldata", "ames"), "Sale_Price"),
     "diamonds": Published(of_r("ggplot2", "diamonds"), "price"),
@@ -90,7 +97,12 @@ SEARCHED: Mapping[str, Mapping[str, list[Any]]] = {
 }
 """What a person would try for each class."""
 BESIDE_WORDS: Mapping[str, list[Any]] = {"learning_rate": [0.1], "max_depth": [3, 6], "n_estimators": [200]}
-"""Of boosting that sees words: a fit of 15,000 tweets takes 20 CPU seconds, so less is tried."""
+"""Of boosting that sees words: a fit of 15,000 tweets takes 20 CPU seconds, so less is tried.
+
+On all 20,439 tweets: boosting 0.876 (0.867 to 0.886), by hand 0.881 of the better depth, 0.865 of the other. A draft that
+took the numbers of the rows for a feature had 0.886: neighbours were sent from the same telephone. The date itself would
+bring both sides 0.91 on rows that are drawn at random, and nothing on those of tomorrow.
+"""
 WORDS = 300
 
 
