@@ -128,8 +128,8 @@ class Model:
             model = model.copy()
             model.set_scale_and_bias(1.0, bias)
         said = model.get_feature_importance(rows, type="ShapValues", thread_count=1)
-        said = np.asarray(said, np.float64) * scale
-        return said.reshape(len(said), -1, self._shape.features + 1)[:, :, :-1]
+        brought: np.ndarray = np.asarray(said, np.float64) * scale
+        return brought.reshape(len(brought), -1, self._shape.features + 1)[:, :, :-1]
 
 
 def _dense(matrix: Any) -> np.ndarray:
