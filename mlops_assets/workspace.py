@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.settings import Settings
 from mlops_assets.storage.form import see_form
-from mlops_assets.use_case import UseCase, find_use_case
+from mlops_assets.use_case import UseCase, find_use_case, list_use_cases
 
 if TYPE_CHECKING:
     from mlops_assets.journey.model.history import History
@@ -73,6 +73,19 @@ class Workspace:
     def of(self, use_case: UseCase) -> Stores:
         """What there is of a use case."""
         return Stores(self, use_case)
+
+    def names(self) -> list[str]:
+        """The names of its use cases.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        names = [*list_use_cases(self.settings.use_cases)]
+        if not names:
+            raise UsageError(f"There is no use case in {self.settings.use_cases[-1]}: `mlops-assets new` writes one.")
+        return names
 
     def find(self, name: str) -> Stores:
         """What there is of the use case of that name.

@@ -202,25 +202,28 @@ def _written(value: float | str | None) -> str | None:
 
 
 def _rows(stores: Stores, day: str | dt.date | None, shards: int | None) -> pa.Table:
-    # a column of the contract that came later is not stored yet
-    there = set(stores.lake.rows.read_parts([]).schema.names)
-    columns = ["file", "line", *(name for name in stores.use_case.columns if name in there)]
+    contract = stores.use_case.columns
+
+    def columns() -> list[str]:
+        # one of the contract that came later is not stored yet
+        there = set(stores.lake.rows.read_parts([]).schema.names)
+        return ["file", "line", *(name for name in contract if name in there)]
+
     return _stored(stores, stores.lake.rows, day, shards, columns)
 
 
 def _predictions(stores: Stores, day: str | dt.date | None, shards: int | None) -> pa.Table:
     table = stores.lake.predictions
-    chosen = find_day(stores, table, day)  # of a table without a day nobody knows the columns
-    return _stored(stores, table, chosen, shards, stored_schema(table).names)
+    return _stored(stores, table, day, shards, lambda: stored_schema(table).names)
 
 
 def _stored(
-    stores: Stores, table: Table[Any], day: str | dt.date | None, shards: int | None, columns: Sequence[str]
+    stores: Stores, table: Table[Any], day: str | dt.date | None, shards: int | None, columns: Callable[[], list[str]]
 ) -> pa.Table:
-    """What is published of a day."""
+    """What is published of a day; which columns are read is asked once there is one."""
     chosen = find_day(stores, table, day)
     parts = _parts(stores, table, chosen, table.days()[chosen], shards)
-    return table.read_parts(parts, ["day", *columns]).read_all()
+    return table.read_parts(parts, ["day", *columns()]).read_all()
 
 
 def _judged(stores: Stores, day: str | dt.date | None, shards: int | None) -> pa.Table:
