@@ -10,12 +10,14 @@ import sys
 
 import click
 
+from mlops_assets import __version__
 from mlops_assets.cli.group import cli
 from mlops_assets.cli.printing import guard_streams
 from mlops_assets.errors import MlopsError, UsageError, cannot_be_used
 from mlops_assets.errors.redaction import redact_logs, redacted
 from mlops_assets.errors.secret_files import read_secret_files
 from mlops_assets.storage.modes import private
+from mlops_assets.storage.project import other_version
 from mlops_assets.work.printable import printable_lines
 
 __all__ = ["cli", "main", "process"]
@@ -66,6 +68,8 @@ def main(command: click.Command = cli, name: str = "mlops-assets") -> None:
         # not standalone: click would end the process itself, and know nothing of our errors
         with private():
             read_secret_files()
+            if told := other_version(__version__):
+                click.echo(f"Warning: {printable_lines(told)}", err=True)
             code = command.main(arguments, prog_name=name, standalone_mode=False) or 0
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = _stopped()
