@@ -123,8 +123,9 @@ lint: .venv/.all  ## ruff, types, layers, known weaknesses, secrets, workflows; 
 docs: .venv/.all  ## The documentation as a site: site/html/index.html, which needs no server and no network
 	@$(BIN)/python -m documentation
 
-pictures: .venv/.all  ## The pictures of pages in the documents, made anew by the tests that open them in a browser
+pictures: .venv/.all  ## The pictures of pages and of Dagster's graph in the documents, made anew by the tests that open them in a browser
 	@MLOPS_KEEP_PICTURES=1 $(BIN)/python -m pytest mlops_assets_tests/serving/pages -k "somebody or lamp_go_red or taken_home"
+	@MLOPS_KEEP_PICTURES=1 $(BIN)/python -m pytest -m long mlops_assets_tests/components/test_graph_in_the_ui.py
 
 check: lint test  ## Everything that must be green before a commit
 
