@@ -23,6 +23,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from hatch_build import SOURCE, compile_descent
+
 ROOT = Path(__file__).parents[1]
 LIBRARY = Path("lib", f"python{sys.version_info.major}.{sys.version_info.minor}")
 """Where an interpreter looks for its modules, seen from the folder above its own."""
@@ -109,6 +111,7 @@ def copy_project(modules: Path) -> None:
     for name in filter(None, listed.stdout.split("\0")):
         (modules / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, modules / name)
+    compile_descent(ROOT / SOURCE, (modules / SOURCE).parent)
 
 
 def bring_libraries(environment: Path) -> None:

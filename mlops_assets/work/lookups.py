@@ -7,39 +7,71 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 DENSE = 1 << 20
-"""Whole numbers below this are looked up in a table."""
+"""Whole numbers below this, and hundredths, are looked up in a table."""
+
+SCALES = 1, 100
+"""Whole numbers, such as the codes of texts; amounts of money."""
 
 
 class Positions:
-    """Position of a value among known ones, -1 where it is none of them; NaN is a value like any other.
+    """Position of a value among known ones; NaN is a value like any other.
 
     Parameters
     ----------
     known
-        The values.
+        The values, each once.
+    unknown
+        What stands for a value that is none of them.
     """
 
-    def __init__(self, known: np.ndarray) -> None:
-        self._table: np.ndarray | None = None
-        if np.isfinite(known).all() and np.abs(known).max(initial=0) < DENSE and (known % 1 == 0).all():
-            codes = known.astype(np.int64)
-            self._low, self._high = codes.min(initial=0), codes.max(initial=0)
-            # the last entry is for what is none of them
-            self._table = np.full(self._high - self._low + 2, -1, np.int32)
-            self._table[codes - self._low] = np.arange(len(codes))
-        else:
-            self._known = pa.array(np.asarray(known, np.float64) + 0.0)  # -0.0 has another hash than 0.0
+    def __init__(self, known: np.ndarray, unknown: int = -1) -> None:
+        self._unknown = unknown
+        self._missing = unknown
+        known = np.asarray(known, np.float64) + 0.0  # -0.0 has another hash than 0.0
+        for self._scale in SCALES:
+            if (table := _table(known, self._scale, unknown)) is not None:
+                self._before, self._table = table
+                # of what is not known NaN, to which nothing is equal
+                self._values = np.append(known, np.nan)
+                for place in np.flatnonzero(np.isnan(known)):
+                    self._missing = int(place)
+                return
+        self._table, self._known = None, pa.array(known)
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        """The position of each value, in an array that may be written to."""
+        """The position of each value, int64 in an array that may be written to."""
         if self._table is not None:
-            return self._of_codes(values, self._table)
+            return self._by_table(values, self._table)
         column = pa.array(np.ascontiguousarray(values, np.float64) + 0.0)
-        codes: np.ndarray = pc.index_in(column, value_set=self._known).fill_null(-1).to_numpy()
-        return codes.copy() if not codes.flags.writeable else codes
+        codes = pc.index_in(column, value_set=self._known).fill_null(self._unknown)
+        found: np.ndarray = codes.to_numpy().astype(np.int64)
+        return found
 
-    def _of_codes(self, values: np.ndarray, table: np.ndarray) -> np.ndarray:
-        """The same where all known values are small whole numbers, such as the codes of texts: by a table."""
-        with np.errstate(invalid="ignore"):  # NaN becomes some number, which is not equal to it
-            near = np.clip(values, self._low, self._high).astype(np.int64)
-        return table[np.where(near == values, near - self._low, len(table) - 1)]
+    def _by_table(self, values: np.ndarray, table: np.ndarray) -> np.ndarray:
+        """The same by a table; what stands in it is compared, so any other value may come to the same place."""
+        whole = values if self._scale == 1 else np.rint(values * self._scale)
+        with np.errstate(invalid="ignore"):  # NaN and what is too large become some number
+            codes = whole.astype(np.int32)
+        codes -= self._before
+        places: np.ndarray = table.take(codes, mode="clip")
+        others = self._values.take(places) != values
+        if others.any():
+            places[others] = np.where(np.isnan(values[others]), self._missing, self._unknown)
+        return places
+
+
+def _table(known: np.ndarray, scale: int, unknown: int) -> tuple[np.int32, np.ndarray] | None:
+    """The code before the first one, and the position of each from there; None if these are no such numbers.
+
+    The first and the last entry are for what is none of them.
+    """
+    numbers = known[~np.isnan(known)] * scale
+    if not (np.abs(numbers) < DENSE).all():
+        return None
+    codes = np.rint(numbers).astype(np.int32)
+    if len(np.unique(codes)) < len(codes) or (scale == 1 and (codes != numbers).any()):
+        return None
+    before = codes.min(initial=0) - np.int32(1)
+    table = np.full(codes.max(initial=0) - before + 2, unknown, np.int64)
+    table[codes - before] = np.flatnonzero(~np.isnan(known))
+    return before, table

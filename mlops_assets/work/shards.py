@@ -271,7 +271,8 @@ def finish(table: Table[Any], day: str, shard: int, mark: str, make: Callable[[]
     }
     # last: where this file is, the others are
     own = write_part(table, day, stem, rows, footer)
-    own = replace(own, seconds=round(time.perf_counter() - began, 3))
+    # never 0, which is what a shard says that was not timed
+    own = replace(own, seconds=max(0.001, round(time.perf_counter() - began, 3)))
     return Report(day, shard, made.counts, (own, *parts), made.rules, made.notes, repaired=repaired)
 
 

@@ -13,11 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from mlops_assets.journey.model.scorer.links import IDENTITY, SIGMOID, SOFTMAX
 from mlops_assets.journey.model.scorer.odd import odd_rows
 from mlops_assets.journey.model.scorer.steps import (
-    IDENTITY,
-    SIGMOID,
-    SOFTMAX,
     Asked,
     Block,
     Coded,

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mlops_assets.journey.model.scorer.links import IDENTITY, LINKS, SIGMOID
 from mlops_assets.journey.model.scorer.steps import (
-    IDENTITY,
-    LINKS,
-    SIGMOID,
     Block,
     Coded,
     Forest,

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlops_assets.journey.model.scorer.links import IDENTITY, SOFTMAX, blocks, linked, softmax
 from mlops_assets.journey.model.scorer.trees import Trees
 from mlops_assets.work.lookups import Positions
-
-BLOCK = 2048
-"""Rows that tables are added up for at a time, so that the sums stay near."""
 
 
 class Asked(Exception):
@@ -144,7 +142,7 @@ class Rows:
         The column of each lookup, and how it finds.
     """
 
-    def __init__(self, matrix: np.ndarray, lookups: Sequence[tuple[int, Positions, int]]) -> None:
+    def __init__(self, matrix: np.ndarray, lookups: Sequence[tuple[int, Positions]]) -> None:
         self.matrix = matrix
         self._lookups = lookups
         self._places: dict[int, np.ndarray] = {}
@@ -152,10 +150,8 @@ class Rows:
     def places(self, lookup: int) -> np.ndarray:
         """The row of a table for each row: of what is not known the last one."""
         if lookup not in self._places:
-            column, positions, known = self._lookups[lookup]
-            places = positions(self.matrix[:, column]).astype(np.int64)
-            places[places < 0] = known
-            self._places[lookup] = places
+            column, positions = self._lookups[lookup]
+            self._places[lookup] = positions(self.matrix[:, column])
         return self._places[lookup]
 
 
@@ -199,10 +195,6 @@ class Forest:
             for part, stands in ((columns[: -len(missing)], np.inf), (columns[-len(missing) :], -np.inf)):
                 np.copyto(part, np.float32(stands), where=np.isnan(part))
         return self.trees.ask(columns, missing)
-
-
-SOFTMAX, SIGMOID, IDENTITY = "softmax", "sigmoid", "identity"
-LINKS = (SOFTMAX, SIGMOID, IDENTITY)
 
 
 @dataclass(frozen=True)
@@ -270,10 +262,10 @@ class Gathered:
         """The answers."""
         terms = self._terms(rows)
         said = np.empty((len(rows.matrix), len(self.intercept)))
-        for start in range(0, len(said), BLOCK):
-            part = slice(start, min(start + BLOCK, len(said)))
-            self._add(terms, part, said[part])
-        return linked(self.link, said)
+        for part in blocks(len(said)):
+            sums = self._sums(terms, part)
+            said[part] = softmax(sums) if self.link == SOFTMAX else sums
+        return said if self.link == SOFTMAX else linked(self.link, said)
 
     def _terms(self, rows: Rows) -> list[tuple[np.ndarray, np.ndarray]]:
         """Of each block a vector of places and a table, or of each of its columns a vector of numbers and a row."""
@@ -289,32 +281,18 @@ class Gathered:
             terms += [(numbers[:, column], row) for column, row in enumerate(next(weights))]
         return terms
 
-    def _add(self, terms: Sequence[tuple[np.ndarray, np.ndarray]], part: slice, said: np.ndarray) -> None:
-        said[:] = 0
-        term = np.empty(said.shape)
+    def _sums(self, terms: Sequence[tuple[np.ndarray, np.ndarray]], part: slice) -> np.ndarray:
+        sums = np.zeros((part.stop - part.start, len(self.intercept)))
         for values, table in terms:
+            # as the term lies in memory: rows are taken whole, while NumPy multiplies long columns, not rows of a few
             if table.ndim == 2:
-                np.take(table, values[part], axis=0, out=term, mode="clip")
+                sums = np.ascontiguousarray(sums)
+                sums += table.take(values[part], axis=0, mode="clip")
             else:
-                np.multiply(values[part, None], table, out=term)
-            said += term
-        said += self.intercept
-
-
-def linked(link: str, sums: np.ndarray) -> np.ndarray:
-    """What follows from sums: probabilities, or the numbers themselves; the sums are written over."""
-    if link == SOFTMAX:
-        sums -= sums.max(axis=1).reshape(-1, 1)
-        np.exp(sums, out=sums)
-        sums /= sums.sum(axis=1).reshape(-1, 1)
+                sums = np.asfortranarray(sums)
+                sums += np.multiply(values[part, None], table, order="F")
+        sums += self.intercept
         return sums
-    if link == SIGMOID:
-        from scipy.special import expit
-
-        second = sums.reshape(-1)
-        expit(second, out=second)
-        return np.stack([1 - second, second], axis=1)
-    return sums
 
 
 @dataclass(frozen=True)
@@ -337,10 +315,18 @@ class Vote:
 
     def __call__(self, rows: Rows) -> np.ndarray:
         """The mean."""
-        said = np.asarray([member(rows) for member in self.members])
+        each = (member(rows) for member in self.members)
         if self.numbers:  # of which scikit-learn has a column a member
+            said = np.asarray([*each])
             return np.average(said[:, :, 0].T, axis=1, weights=self.weights)[:, None]
-        return np.average(said, axis=0, weights=self.weights)
+        if self.weights is not None:
+            return np.average(np.asarray([*each]), axis=0, weights=self.weights)
+        # as `np.average` adds them up, without a copy of each
+        total = next(each)
+        for one in each:
+            total += one
+        total /= len(self.members)
+        return total
 
 
 Head = Forest | Linear | Gathered | Vote
@@ -370,7 +356,8 @@ class Scorer:
 
     def __post_init__(self) -> None:
         """Make what finds values, once."""
-        found = [(one.column, Positions(one.known), len(one.known)) for one in self.lookups]
+        # a table has a row more, for all that is not known
+        found = [(one.column, Positions(one.known, len(one.known))) for one in self.lookups]
         object.__setattr__(self, "_found", found)
 
     @property
@@ -394,6 +381,6 @@ class Scorer:
         """
         if matrix.dtype != np.float64 or not len(matrix) or matrix.shape[1] != self.width or np.isinf(matrix).any():
             raise Asked
-        found: list[tuple[int, Positions, int]] = vars(self)["_found"]
+        found: list[tuple[int, Positions]] = vars(self)["_found"]
         said = self.head(Rows(matrix, found))
         return said if self.classes is not None else said[:, 0]

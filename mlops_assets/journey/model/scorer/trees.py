@@ -1,4 +1,4 @@
-"""A forest: rows go down all trees in lock-step, a level at a time, over flat arrays."""
+"""A forest: rows go down its trees over flat arrays, compiled (`descent`) or by numpy, a level at a time."""
 
 from __future__ import annotations
 
@@ -7,23 +7,16 @@ from functools import cached_property
 
 import numpy as np
 
+from mlops_assets.journey.model.scorer import descent
+
 BLOCK = 512
 """Rows that go down together: what a level needs of them stays near."""
-
-ADDED = 2048
-"""Rows whose leaves are added up together, a tree at a time: what the leaves of one tree say stays near."""
 
 DEEPEST = 60
 """Levels of a tree: of deeper ones, most rows wait for a few."""
 
 PLAIN_LEVELS = 10
 """Levels that all rows go down; below them, only those that have not come to a leaf."""
-
-TOP = 5
-"""Levels that many rows go down by comparing whole columns; they make the bits of one byte."""
-
-MANY = 4000
-"""Rows from which on that pays."""
 
 STRIDE = 4
 """Levels after which it is looked for rows that have come to a leaf."""
@@ -85,18 +78,13 @@ class Trees:
         return depth
 
     @cached_property
-    def _tops(self) -> list[tuple[list[np.ndarray], np.ndarray]]:
-        """Of each tree the nodes of its first `TOP` levels, as if none was a leaf, and the nodes below these."""
-        tops = []
-        for root in self.roots:
-            levels, level = [], np.array([root])
-            for _ in range(TOP):
-                levels.append(level)
-                left = self.left[level]
-                # whoever is at a leaf stays, left or right
-                level = np.stack([np.where(left < 0, level, left + 1), np.where(left < 0, level, left)], axis=1).ravel()
-            tops.append((levels, level.astype(np.int64)))
-        return tops
+    def _nodes(self) -> np.ndarray:
+        """The nodes as `descent` takes them, but for their columns, which hang on what is missing."""
+        nodes = np.empty(len(self.left), descent.NODE)
+        leaf = self.left < 0
+        nodes["threshold"], nodes["right"] = self._threshold, self._right
+        nodes["leaf"] = np.where(leaf, np.cumsum(leaf) - 1, -1)
+        return nodes
 
     def ask(self, columns: np.ndarray, missing: np.ndarray) -> np.ndarray:
         """The mean of what the trees say of some rows.
@@ -112,56 +100,29 @@ class Trees:
         twin = np.arange(len(columns) - len(missing))
         twin[missing] = len(twin) + np.arange(len(missing))
         column = np.where(self.missing_left, twin[self.column], self.column).astype(np.int64)
-        rows = columns.shape[1]
-        matrix = np.ascontiguousarray(columns.T)
-        nodes = np.empty((len(self.roots), rows), np.int64)
-        above = 0
-        if rows >= MANY and self.depth >= TOP:
-            above = TOP
-            for number, top in enumerate(self._tops):
-                nodes[number] = self._below_top(columns, column, *top)
-        else:
-            nodes[:] = self.roots[:, None]
-        for start in range(0, rows, BLOCK):
-            part = slice(start, min(start + BLOCK, rows))
-            nodes[:, part] = self._leaves(matrix[part], column, nodes[:, part].reshape(-1), self.depth - above)
-        said = np.zeros((rows, self.values.shape[1]))
-        for start in range(0, rows, ADDED):
-            part = slice(start, min(start + ADDED, rows))
-            self._add(nodes[:, part], said[part])
+        if (function := descent.compiled()) is not None:
+            nodes = self._nodes.copy()
+            nodes["column"] = column
+            return descent.mean_of_leaves(function, columns, nodes, self.roots.astype(np.int32), self.values)
+        return self._mean_of_leaves(np.ascontiguousarray(columns.T), column)
+
+    def _mean_of_leaves(self, matrix: np.ndarray, column: np.ndarray) -> np.ndarray:
+        said = np.zeros((len(matrix), self.values.shape[1]))
+        for start in range(0, len(matrix), BLOCK):
+            part = slice(start, start + BLOCK)
+            self._add(self._leaves(matrix[part], column), said[part])
         said /= len(self.roots)
         return said
 
-    def _below_top(
-        self, columns: np.ndarray, column: np.ndarray, levels: list[np.ndarray], below: np.ndarray
-    ) -> np.ndarray:
-        """The node of each row below the first levels of a tree.
-
-        Each of their nodes is compared for all rows at once, and the comparisons that do not count are left out by
-        logic alone: that is several times as fast as to look up for each row which node is its next.
-        """
-        place = np.zeros(columns.shape[1], np.uint8)
-        went: list[np.ndarray] = []
-        for level in levels:
-            goes_left = [columns[column[node]] <= self._threshold[node] for node in level.tolist()]
-            for left in went:
-                # the first half is right of a node above, the second one left of it: what holds where the row went
-                half = len(goes_left) // 2
-                pairs = zip(goes_left[:half], goes_left[half:], strict=True)
-                goes_left = [right ^ (left & (right ^ other)) for right, other in pairs]
-            went += goes_left
-            place <<= 1
-            place |= went[-1].view(np.uint8)
-        return below.take(place)
-
-    def _leaves(self, matrix: np.ndarray, column: np.ndarray, nodes: np.ndarray, levels: int) -> np.ndarray:
-        """The leaves that rows come to, a row a tree, from the nodes where they stand."""
+    def _leaves(self, matrix: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """The leaves that rows come to, a row a tree."""
         rows, width = matrix.shape
         trees = len(self.roots)
+        nodes = np.repeat(self.roots.astype(np.int64), rows)
         flat = matrix.reshape(-1)
         begins = np.tile(np.arange(0, rows * width, width), trees)
-        self._descend(flat, begins, nodes, column, min(levels, PLAIN_LEVELS))
-        for _ in range(PLAIN_LEVELS, levels, STRIDE):
+        self._descend(flat, begins, nodes, column, min(self.depth, PLAIN_LEVELS))
+        for _ in range(PLAIN_LEVELS, self.depth, STRIDE):
             on = np.flatnonzero(self.left[nodes] >= 0)
             some = nodes[on]
             self._descend(flat, begins[on], some, column, STRIDE)

@@ -1,0 +1,75 @@
+"""The one step in machine code: rows go down trees as in `trees`, at a third of its cost, with the same bits.
+
+`descent.c` is compiled where the package is built (`hatch_build.py`). Where there was no C compiler, or the package was
+carried to a machine of another kind, numpy does the step.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+log = logging.getLogger(__name__)
+
+SHA256 = "db1c7c74727a104cc1e6b8ba0cf40b0cb05407e38807aae275df410cf6ede405"
+"""Of `descent.c`: part of the name of what was compiled, so nothing of an older source is loaded; and as a value of
+this module it makes a change of the source a change of the code that predictions were made by."""
+
+LIBRARY = Path(__file__).with_name(f"_descent-{SHA256[:12]}.so")
+
+NODE = np.dtype([("threshold", np.float32), ("column", np.int32), ("right", np.int32), ("leaf", np.int32)])
+"""A node as `descent.c` sees it."""
+
+ROOM = 512 + 12
+"""Rows that its working memory has: a block of them, and those that go down beside its last one."""
+
+
+@cache
+def compiled() -> Any | None:
+    """The function of `descent.c`; None where it was not compiled for this machine."""
+    try:
+        function = ctypes.CDLL(str(LIBRARY)).mean_of_leaves
+    except OSError as error:
+        log.info("trees are asked by numpy, at three times the cost, for nothing compiled was found: %s", error)
+        return None
+    array, number = ctypes.c_void_p, ctypes.c_int64
+    function.argtypes = [array, number, number, array, array, number, array, number, array, array]
+    function.restype = None
+    return function
+
+
+def mean_of_leaves(
+    function: Any, columns: np.ndarray, nodes: np.ndarray, roots: np.ndarray, values: np.ndarray
+) -> np.ndarray:
+    """The mean of what the leaves say that rows come to.
+
+    Parameters
+    ----------
+    function
+        What `compiled` found.
+    columns
+        float32, one row a column, none of it NaN.
+    nodes
+        Of `NODE`: the nodes of all trees, each of which leads to a leaf.
+    roots
+        int32, the number of the first node of each tree.
+    values
+        float64, what each leaf says.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, a row a row.
+    """
+    columns, nodes, roots, values = map(np.ascontiguousarray, (columns, nodes, roots, values))
+    (width, rows), (_, outputs) = columns.shape, values.shape
+    matrix, said = np.zeros((ROOM, width), np.float32), np.empty((rows, outputs))
+    places = (array.ctypes.data for array in (columns, nodes, roots, values, matrix, said))
+    at_columns, at_nodes, at_roots, at_values, at_matrix, at_said = places
+    function(at_columns, rows, width, at_nodes, at_roots, len(roots), at_values, outputs, at_matrix, at_said)
+    return said
