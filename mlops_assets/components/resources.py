@@ -40,7 +40,7 @@ class WorkspaceResource(dg.ConfigurableResource[Workspace]):
 
 
 def workspace_resource(workspace: Workspace | None) -> Any:
-    """The resource `workspace`, in one form whoever draws it: *Re-execute* warns where a job differs from that of a run.
+    """The resource `workspace`, of one form whoever draws it: *Re-execute* warns where the job of a run had another.
 
     Parameters
     ----------
