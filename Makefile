@@ -59,10 +59,9 @@ dev: .venv/.running  ## Dagster's UI and daemon on http://127.0.0.1:3000, the AP
 	@touch $@
 
 PORT = 8888
-QUIET = --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate  # nothing is asked of elsewhere
 
 notebook: .venv/.notebooks  ## JupyterLab on loopback, PORT=8888, with what the platform has; the token is JUPYTER_TOKEN, or made and shown
-	@$(BIN)/jupyter-lab $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.ip=127.0.0.1 --ServerApp.port=$(PORT) --ServerApp.port_retries=0 --ServerApp.root_dir=notebooks $(QUIET) $(if $(DISPLAY),,--no-browser)
+	@JUPYTER_CONFIG_PATH="$(CURDIR)/deploy/jupyter" $(BIN)/jupyter-lab $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.ip=127.0.0.1 --ServerApp.port=$(PORT) --ServerApp.port_retries=0 --ServerApp.root_dir=notebooks $(if $(DISPLAY),,--no-browser)
 
 secrets:  ## Make the secrets of docker-compose.yml, a file each in .secrets; what is there stays
 	@$(PYTHON) -m deploy.new_secrets
@@ -129,8 +128,9 @@ lint: .venv/.all  ## ruff, types, layers, known weaknesses, secrets, workflows; 
 docs: .venv/.all  ## The documentation as a site: site/html/index.html, which needs no server and no network
 	@$(BIN)/python -m documentation
 
-pictures: .venv/.all  ## The pictures of pages in the documents, made anew by the tests that open them in a browser
+pictures: .venv/.all  ## The pictures of pages and of Dagster's graph in the documents, made anew by the tests that open them in a browser
 	@MLOPS_KEEP_PICTURES=1 $(BIN)/python -m pytest mlops_assets_tests/serving/pages -k "somebody or lamp_go_red or taken_home"
+	@MLOPS_KEEP_PICTURES=1 $(BIN)/python -m pytest -m long mlops_assets_tests/components/test_graph_in_the_ui.py
 
 check: lint test  ## Everything that must be green before a commit
 

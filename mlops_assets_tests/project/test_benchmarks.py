@@ -164,6 +164,8 @@ def test_how_a_day_grows_is_told_by_the_median_run_and_what_larger_days_need_by_
     assert "| 100 | 5,000 | 2 | 1 | 12.0 |" in text
     assert "11.1 CPU seconds for no files at all, and 289 microseconds for each file" in text
     assert "2 workers take 1.05 of the time of 1" in text
+    assert text.count("| files | rows") == 3
+    assert growth.section(growth.medians(runs)).count("| files | rows") == 1  # what compares nothing is no table
     assert [*growth.planned([10, 20], [1, 50], [1, 2])][:2] == [(10, 50, 2), (20, 50, 2)]
 
 
