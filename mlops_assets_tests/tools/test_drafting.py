@@ -136,6 +136,14 @@ def test_the_encoding_is_the_one_in_which_words_are_words(draft: Draws, encoding
     assert any("encoding" in check for check in found.checks) == (not encoding.startswith("utf"))
 
 
+def test_of_two_delimiters_that_part_alike_the_one_that_parts_the_names_is_taken(draft: Draws) -> None:
+    """As a European spreadsheet writes it: the index has no name, and decimal commas are as many as semicolons."""
+    lines = [f"{number};{number},5;{number % 7},25;{'yes' if number % 3 else 'no'}" for number in range(60)]
+    found = draft("\n".join([";size;weight;label", *lines]))
+    assert (found.use_case.files.delimiter, found.use_case.files.decimal) == (";", ",")
+    assert {"size", "weight"} <= found.use_case.columns.keys()
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_delimiter_is_the_one_that_parts_every_line_alike(draft: Draws, delimiter: str) -> None:
     text = table({"who": ["Doe, John", "Roe; Jane", 'the "big" one'], "x": ["1", "2"]}, delimiter=delimiter)
@@ -286,6 +294,13 @@ def test_texts_are_read_word_by_word_beside_other_columns_and_alone(draft: Draws
         ("SimpleImputer", "numbers"),
         ("drop", ("review",)),
     ]
+    boosting = case.training.candidates["boosting"]
+    assert "multi_strategy" not in boosting.parameters
+    (words,) = boosting.prepare
+    assert (words.use.rpartition(".")[2], words.columns, words.parameters["max_features"]) == (
+        *("TfidfVectorizer", ("review",)),
+        300,
+    )
     alone = draft(table({"review": texts}), case="alone").use_case
     assert list(alone.training.candidates) == ["majority", "linear"]
 
@@ -296,6 +311,12 @@ def test_numbers_of_the_rows_are_no_feature_and_have_no_bounds(draft: Draws) -> 
     assert (found.use_case.columns["row_value"].min, found.use_case.columns["row_value"].max) == (None, None)
     with pytest.raises(UsageError, match=r"No column is left to learn from: .*: row_value \(id\)\."):
         draft(table({"row": list(range(40))}), case="alone")
+
+
+def test_numbers_of_rows_some_of_which_were_taken_out_are_no_feature_either(draft: Draws) -> None:
+    kept = [row for row in range(1, 181) if row % 3]
+    found = draft(table({"row": kept, "fifth": [row * 5 for row in kept], "x": ["1", "5", "9"]}, rows=120))
+    assert list(describe(found.use_case).model) == ["fifth", "x"]
 
 
 @pytest.mark.parametrize(
