@@ -51,7 +51,10 @@ def _own() -> dg.Definitions:
     warns whoever wants to execute it again: so what has no words of its own keeps no mark.
     """
     found = dg.load_from_defs_folder(path_within_project=PACKAGE)
-    return found.with_definition_metadata_update(lambda said: {} if said.keys() <= OF_THE_LOADER else said)
+    own: dg.Definitions = found.with_definition_metadata_update(
+        lambda said: {} if said.keys() <= OF_THE_LOADER else said
+    )
+    return own
 
 
 def definitions_of(*use_cases: UseCase, workspace: Workspace | None = None) -> dg.Definitions:

@@ -16,9 +16,9 @@ from typing import Any, Self
 import dagster as dg
 from sqlalchemy import Connection, Engine, create_engine
 
-from mlops_assets.components.private import (
+from mlops_assets.components.private import ConfigurableClassData
+from mlops_assets.components.private_sqlite import (
     SQLITE_BUSY_TIMEOUT_SECONDS,
-    ConfigurableClassData,
     DagsterSqliteStorage,
     SqliteEventLogStorage,
 )

@@ -15,7 +15,9 @@ import yaml
 
 from mlops_assets.components import MlUseCase
 from mlops_assets.definitions import defs
+from mlops_assets.running import load_definitions
 from mlops_assets.settings import PACKAGE
+from mlops_assets.workspace import Workspace
 
 USE_CASES = ("compound_rings", "loan_approval", "santander", "topics", "transactions")
 
@@ -99,6 +101,17 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
 @pytest.fixture(scope="module")
 def graph(definitions: dg.Definitions) -> dg.AssetGraph:
     return definitions.resolve_asset_graph()
+
+
+def test_a_command_draws_the_jobs_of_the_code_location_so_that_re_execute_warns_of_no_difference(
+    definitions: dg.Definitions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path))
+    workspace = Workspace.from_environment()
+    commands = load_definitions(workspace.find("loan_approval").use_case, workspace=workspace)
+    for job in ("daily", "training", "monitoring"):
+        ours, theirs = (one.resolve_job_def(f"loan_approval_{job}") for one in (commands, definitions))
+        assert ours.get_job_snapshot_id() == theirs.get_job_snapshot_id(), job
 
 
 def assets_of(graph: dg.AssetGraph) -> list[str]:
