@@ -59,10 +59,9 @@ dev: .venv/.running  ## Dagster's UI and daemon on http://127.0.0.1:3000, the AP
 	@touch $@
 
 PORT = 8888
-QUIET = --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate  # nothing is asked of elsewhere
 
 notebook: .venv/.notebooks  ## JupyterLab on loopback, PORT=8888, with what the platform has; the token is JUPYTER_TOKEN, or made and shown
-	@$(BIN)/jupyter-lab $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.ip=127.0.0.1 --ServerApp.port=$(PORT) --ServerApp.port_retries=0 --ServerApp.root_dir=notebooks $(QUIET) $(if $(DISPLAY),,--no-browser)
+	@JUPYTER_CONFIG_PATH="$(CURDIR)/deploy/jupyter" $(BIN)/jupyter-lab $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.ip=127.0.0.1 --ServerApp.port=$(PORT) --ServerApp.port_retries=0 --ServerApp.root_dir=notebooks $(if $(DISPLAY),,--no-browser)
 
 secrets:  ## Make the secrets of docker-compose.yml, a file each in .secrets; what is there stays
 	@$(PYTHON) -m deploy.new_secrets
@@ -106,6 +105,9 @@ bench-flavours: .venv/.all  ## Models of other libraries beside scikit-learn's, 
 bench-growth: .venv/.all  ## How the cost of a day grows, to 100,000 files; writes docs/scale.md; SIZES=1000000,3000000 adds larger ones
 	@$(BIN)/python -m benchmarks.growth $(if $(SIZES),--files $(SIZES) --rows 0)
 
+bench-shard: .venv/.all  ## Where the CPU seconds of one shard go, stage by stage, some minutes; prints tables
+	@$(BIN)/python -m benchmarks.shard
+
 bench-formats: .venv/.all  ## What reading costs by format of the files, some minutes; writes a section of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.formats
 
@@ -126,8 +128,9 @@ lint: .venv/.all  ## ruff, types, layers, known weaknesses, secrets, workflows; 
 docs: .venv/.all  ## The documentation as a site: site/html/index.html, which needs no server and no network
 	@$(BIN)/python -m documentation
 
-pictures: .venv/.all  ## The pictures of pages in the documents, made anew by the tests that open them in a browser
+pictures: .venv/.all  ## The pictures of pages and of Dagster's graph in the documents, made anew by the tests that open them in a browser
 	@MLOPS_KEEP_PICTURES=1 $(BIN)/python -m pytest mlops_assets_tests/serving/pages -k "somebody or lamp_go_red or taken_home"
+	@MLOPS_KEEP_PICTURES=1 $(BIN)/python -m pytest -m long mlops_assets_tests/components/test_graph_in_the_ui.py
 
 check: lint test  ## Everything that must be green before a commit
 
@@ -157,4 +160,4 @@ advisories: .venv/.all  ## Make the list of known weaknesses of locked packages 
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops site
 
-.PHONY: help setup setup-dev torch demo dev notebook secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-flavours bench-formats bench-growth bench-pages lint docs pictures check format lock bundle advisories clean
+.PHONY: help setup setup-dev torch demo dev notebook secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-flavours bench-formats bench-shard bench-growth bench-pages lint docs pictures check format lock bundle advisories clean

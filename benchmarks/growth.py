@@ -185,8 +185,11 @@ def section(lines: Sequence[tuple[Line, int]]) -> str:
     ]
     cores = [one for one in lines if one[0].rows_a_file == USUAL and one[0].files == largest]
     parts = ["## Measured", ABOUT, f"{USUAL} rows a file on average, {most} workers:", _table(sizes)]
-    parts += [f"Rows a file, about {SAME_ROWS:,} rows each, {most} workers:", _table(widths)]
-    parts += [f"Workers, {largest:,} files:", _table(cores), _more_cores([line for line, _ in cores])]
+    # a line alone compares nothing, and is the one above
+    if len(widths) > 1:
+        parts += [f"Rows a file, about {SAME_ROWS:,} rows each, {most} workers:", _table(widths)]
+    if len(cores) > 1:
+        parts += [f"Workers, {largest:,} files:", _table(cores), _more_cores([line for line, _ in cores])]
     if len(sizes) > 1:
         parts += ["## On paper", _on_paper([line for line, _ in sizes])]
     about = machine.describe(sorted(os.sched_getaffinity(0)))
@@ -217,8 +220,6 @@ def _listing(line: Line) -> float:
 
 def _more_cores(lines: Sequence[Line]) -> str:
     one, more = min(lines, key=lambda line: line.workers), max(lines, key=lambda line: line.workers)
-    if one is more:
-        return "With one number of workers alone nothing is said of a further core."
     return (
         f"{more.workers} workers take {more.seconds / one.seconds:.2f} of the time of {one.workers} and "
         f"{more.cpu / one.cpu:.2f} of the CPU; only on a machine with nothing else to do does the first mean anything."

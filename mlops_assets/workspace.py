@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from mlops_assets.errors import MlopsError
+from mlops_assets.errors import MlopsError, UsageError
 from mlops_assets.settings import Settings
 from mlops_assets.storage.form import see_form
-from mlops_assets.use_case import UseCase, find_use_case
+from mlops_assets.use_case import UseCase, find_use_case, list_use_cases
 
 if TYPE_CHECKING:
     from mlops_assets.journey.model.history import History
@@ -73,6 +73,19 @@ class Workspace:
     def of(self, use_case: UseCase) -> Stores:
         """What there is of a use case."""
         return Stores(self, use_case)
+
+    def names(self) -> list[str]:
+        """The names of its use cases.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        names = [*list_use_cases(self.settings.use_cases)]
+        if not names:
+            raise UsageError(f"There is no use case in {self.settings.use_cases[-1]}: `mlops-assets new` writes one.")
+        return names
 
     def find(self, name: str) -> Stores:
         """What there is of the use case of that name.
@@ -173,6 +186,38 @@ class Stores:
             If there is none, or it fails.
         """
         return self.registry.prove(self.registry.version(self.use_case.name, number), self.use_case.training.trusted)
+
+    def sides(self, candidate: int, against: int | None) -> tuple[Version, Version]:
+        """The versions that a diff compares: that of before, and the one that might come, each tried here.
+
+        Parameters
+        ----------
+        candidate
+            The one that might come.
+        against
+            That of before; the champion if it is None. Two that are named may be the same one.
+
+        Raises
+        ------
+        UsageError
+            If the candidate is the champion, and nothing else is named: nothing would change, whatever it is.
+        MlopsError
+            If there is no champion.
+        ModelRefused
+            If there is no such version, or it fails.
+        """
+        name = self.use_case.name
+        if against is None:
+            champion = self.champion()
+            if champion is None:
+                raise MlopsError(f"{name} has no champion to compare with: say with `against` which version to take.")
+            if champion.version == candidate:
+                raise UsageError(
+                    f"Version {candidate} is the champion, and would be compared with itself: say with `against` which "
+                    f"version came before; `mlops-assets history {name}` lists them."
+                )
+            against = champion.version
+        return self.proven_version(against), self.proven_version(candidate)
 
     def scorers(self, choice: str, day: str, run: str, accepted: str = "") -> Scorers | None:
         """The version that was asked for, and the challenger if it can be loaded; None where there is no champion.

@@ -191,6 +191,7 @@ def _variables(folder: Path, s3: S3Server, more: Mapping[str, str]) -> dict[str,
         "STACK_SPARK_WORKER_HOST": "127.0.0.1",
         "STACK_SPARK_DISK": str(folder / "spark"),
         "STACK_NOTEBOOKS_IN": str(compose.ROOT / "notebooks"),
+        "STACK_JUPYTER": str(compose.ROOT / "deploy" / "jupyter"),
         **ports,
         **more,
     }

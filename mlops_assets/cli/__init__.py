@@ -10,17 +10,22 @@ import sys
 
 import click
 
+from mlops_assets import __version__
 from mlops_assets.cli.group import cli
 from mlops_assets.cli.printing import guard_streams
 from mlops_assets.errors import MlopsError, UsageError, cannot_be_used
 from mlops_assets.errors.redaction import redact_logs, redacted
 from mlops_assets.errors.secret_files import read_secret_files
 from mlops_assets.storage.modes import private
+from mlops_assets.storage.project import other_version
 from mlops_assets.work.printable import printable_lines
 
 __all__ = ["cli", "main", "process"]
 
-DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENOSPC, errno.EDQUOT}
+DISK = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENOSPC, errno.EDQUOT),
+    *(errno.ENAMETOOLONG, errno.ELOOP),
+}
 """What the system says of a place that cannot be written."""
 
 OBJECTS = 10_000
@@ -63,6 +68,8 @@ def main(command: click.Command = cli, name: str = "mlops-assets") -> None:
         # not standalone: click would end the process itself, and know nothing of our errors
         with private():
             read_secret_files()
+            if told := other_version(__version__):
+                click.echo(f"Warning: {printable_lines(told)}", err=True)
             code = command.main(arguments, prog_name=name, standalone_mode=False) or 0
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = _stopped()
@@ -108,9 +115,20 @@ def _failed(error: Exception) -> int:
 
 def _of_the_disk(error: Exception) -> MlopsError | None:
     """What a person can do where a place cannot be written."""
-    if not isinstance(error, OSError) or error.errno not in DISK or error.filename is None:
+    if not isinstance(error, OSError) or error.errno not in DISK:
         return None
+    if error.filename is None:
+        return _of_a_folder_that_is_gone()
     return UsageError(cannot_be_used(error.filename, error.strerror))
+
+
+def _of_a_folder_that_is_gone() -> MlopsError | None:
+    """What a person can do whose shell stands in a folder that was removed, or replaced."""
+    try:
+        os.getcwd()  # noqa: PTH109 - as whoever failed asked
+    except FileNotFoundError:
+        return UsageError("The current folder is gone: somebody removed or replaced it. `cd` to one that is there.")
+    return None
 
 
 def _meant_for_people(error: BaseException | None) -> MlopsError | None:

@@ -22,7 +22,6 @@ from mlops_assets.errors import MlopsError, UsageError
 
 if TYPE_CHECKING:
     from mlops_assets.journey.explain.span import Span
-    from mlops_assets.journey.model.version import Version
     from mlops_assets.work.progress import Progress
     from mlops_assets.workspace import Stores
 
@@ -98,7 +97,7 @@ def _scored(stores: Stores, days: list[str], candidate: int, against: int | None
     from mlops_assets.journey.explain.span import compare_versions
     from mlops_assets.work.engines import Engines
 
-    before, after = _versions(stores, candidate, against)
+    before, after = stores.sides(candidate, against)
     show_progress()
     with Engines(stores.settings) as engines:
         engine = engines.of(stores.use_case)
@@ -113,7 +112,7 @@ def _of_a_day(stores: Stores, day: str, candidate: int, against: int | None, for
     from mlops_assets.views import output as writing
     from mlops_assets.work.engines import Engines
 
-    before, after = _versions(stores, candidate, against)
+    before, after = stores.sides(candidate, against)
     show_progress()
     with Engines(stores.settings) as engines:
         engine = engines.of(stores.use_case)
@@ -139,17 +138,6 @@ def _show(span: Span, form: str, output: Path | None) -> None:
     else:
         writing.write_text(output, text)
         click.echo(f"Wrote {output}: {span.share:.2%} of the rows of {len(span.days)} days change", err=True)
-
-
-def _versions(stores: Stores, candidate: int, against: int | None) -> tuple[Version, Version]:
-    """The version of before, and the one that might come, each tried on this machine."""
-    name, registry = stores.use_case.name, stores.registry
-    before = registry.version(name, against) if against else stores.champion()
-    if before is None:
-        raise MlopsError(f"{name} has no champion to compare with; name a version with --against.")
-    after = registry.version(name, candidate)
-    trusted = stores.use_case.training.trusted
-    return registry.prove(before, trusted), registry.prove(after, trusted)
 
 
 def _watch(stores: Stores, days: list[str]) -> Progress:

@@ -8,6 +8,7 @@ import click
 
 from mlops_assets.cli.common import shell_word
 from mlops_assets.storage.modes import for_others
+from mlops_assets.work.printable import printable
 
 
 @click.command()
@@ -26,7 +27,7 @@ def init(folder: Path, use_case: str, image: str) -> None:
 
     with for_others():
         made = make_repository(folder, use_case, image)
-    click.echo(f"Made {made.folder}, a repository with the use case {made.use_case}:")
+    click.echo(f"Made {printable(str(made.folder))}, a repository with the use case {made.use_case}:")
     for name in made.files:
         click.echo(f"  {name}")
     click.echo(

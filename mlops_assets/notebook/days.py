@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.errors import MlopsError, UsageError, cannot_be_used
 from mlops_assets.journey.enrich.answers import find_answers, needed, read_answers
 from mlops_assets.journey.features.blame import Blamed, tell_left_out
 from mlops_assets.journey.features.matrix import as_text
@@ -70,6 +70,8 @@ def load_day(
 ) -> Frame:
     """Load what is published of a day; each line has `day`, `file` and `line`, by which frames are joined.
 
+    Where `features.sql` makes a column `day`, that of the key is `_day`.
+
     Parameters
     ----------
     use_case
@@ -100,11 +102,20 @@ def load_day(
         raise UsageError(f"sql= is for 'features', and not for {what!r}.")
     stores = find(use_case)
     if what == "features":
-        text = sql.read_text(encoding="utf-8") if isinstance(sql, Path) else sql
-        return frame_of(_features(stores, day, shards, stores.use_case.features_sql if text is None else text), frame)
+        return frame_of(_features(stores, day, shards, _text(stores, sql)), frame)
     if what not in STORED:
         raise UsageError(f"load_day(..., {what!r}): say 'features' or one of {', '.join(map(repr, STORED))}.")
     return frame_of(STORED[what](stores, day, shards), frame)
+
+
+def _text(stores: Stores, sql: str | Path | None) -> str:
+    """The SQL that is meant."""
+    if not isinstance(sql, Path):
+        return stores.use_case.features_sql if sql is None else sql
+    try:
+        return sql.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(cannot_be_used(sql, getattr(error, "strerror", None) or str(error))) from None
 
 
 def load_profile(use_case: str, day: str | dt.date | None = None, *, frame: Library = "pandas") -> Frame:
@@ -191,20 +202,28 @@ def _written(value: float | str | None) -> str | None:
 
 
 def _rows(stores: Stores, day: str | dt.date | None, shards: int | None) -> pa.Table:
-    table = stores.lake.rows
-    chosen = find_day(stores, table, day)
-    parts = _parts(stores, table, chosen, table.days()[chosen], shards)
-    # a column of the contract that came later is not stored yet
-    there = set(table.read_parts([]).schema.names)
-    columns = ["day", "file", "line", *(name for name in stores.use_case.columns if name in there)]
-    return table.read_parts(parts, columns).read_all()
+    contract = stores.use_case.columns
+
+    def columns() -> list[str]:
+        # one of the contract that came later is not stored yet
+        there = set(stores.lake.rows.read_parts([]).schema.names)
+        return ["file", "line", *(name for name in contract if name in there)]
+
+    return _stored(stores, stores.lake.rows, day, shards, columns)
 
 
 def _predictions(stores: Stores, day: str | dt.date | None, shards: int | None) -> pa.Table:
     table = stores.lake.predictions
+    return _stored(stores, table, day, shards, lambda: stored_schema(table).names)
+
+
+def _stored(
+    stores: Stores, table: Table[Any], day: str | dt.date | None, shards: int | None, columns: Callable[[], list[str]]
+) -> pa.Table:
+    """What is published of a day; which columns are read is asked once there is one."""
     chosen = find_day(stores, table, day)
     parts = _parts(stores, table, chosen, table.days()[chosen], shards)
-    return table.read_parts(parts, ["day", *stored_schema(table).names]).read_all()
+    return table.read_parts(parts, ["day", *columns()]).read_all()
 
 
 def _judged(stores: Stores, day: str | dt.date | None, shards: int | None) -> pa.Table:
@@ -257,7 +276,7 @@ def _named(batch: pa.Table, positions: np.ndarray, rows: pa.Table, day: str) -> 
     """What the SQL made, under the names of files and in the order of the rows."""
     order = np.argsort(positions)
     keys = {
-        "day": pa.array([day] * len(order)),
+        "_day" if "day" in batch.column_names else "day": pa.array([day] * len(order)),
         **{name: rows[name].take(positions[order]) for name in ("file", "line")},
     }
     made = batch.take(order)

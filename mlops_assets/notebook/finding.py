@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,24 +37,53 @@ def find_day(stores: Stores, table: Table[Any], day: str | dt.date | None) -> st
     UsageError
         If the use case has no such day.
     MlopsError
-        If it is not published.
+        If it is not published; it says so where there is no champion, without which nothing is predicted.
     """
     name, published = stores.use_case.name, list(table.days())
     key = published[-1] if day is None and published else None
     if day is not None:
-        written = day.strftime("%Y-%m-%dT%H") if isinstance(day, dt.datetime) else str(day)
         try:
-            key = stores.use_case.partitions.read(written)
+            key = stores.use_case.partitions.read(_written(day, stores.use_case.partitions.every))
         except ValueError as error:
             raise UsageError(f"{name}: {error}.") from None
     if key in published:
         return str(key)
+    if table.name == stores.lake.predictions.name and stores.lake.rows.days() and stores.champion() is None:
+        raise MlopsError(f"{name}: nothing is predicted: {stores.why_no_champion()}")
     ways = f"`mlops-assets run {name}` makes days, `mlops-assets status {name}` shows them"
     where = f"published in {stores.settings.lake}"
     if not published:
         raise MlopsError(f"{name}: no {table.name} are {where} yet. {ways}; MLOPS_HOME names another home.")
     have = f"{published[0]} to {published[-1]} ({len(published)}) are"
     raise MlopsError(f"{name}: the {table.name} of {key} are not {where}: {have}. {ways}.")
+
+
+def _written(day: str | dt.date, every: str) -> str:
+    """A day as people write it; pandas has no dates without a time, so that midnight stands for its day, too."""
+    if not isinstance(day, dt.datetime):
+        return str(day)
+    return day.strftime("%Y-%m-%dT%H") if every == "hour" or day.time() != dt.time() else str(day.date())
+
+
+def whole(name: str, value: object) -> int:
+    """A whole number that somebody wrote, of Python or of NumPy.
+
+    Parameters
+    ----------
+    name
+        What it is called, for the message.
+    value
+        What was written.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # that is what is asked
+    except TypeError:
+        raise UsageError(f"{name}={value!r}: expected a whole number.") from None
 
 
 def choose_shards(use_case: str, day: str, rows: int, numbers: Sequence[int], shards: int | None) -> set[int]:
@@ -75,7 +105,7 @@ def choose_shards(use_case: str, day: str, rows: int, numbers: Sequence[int], sh
     UsageError
         If less than one is asked for, or the day is too large to be read by accident.
     """
-    if shards is not None and shards < 1:
+    if shards is not None and whole("shards", shards) < 1:
         raise UsageError(f"shards={shards}: at least one is read.")
     every = sorted(numbers)
     if shards is None and rows > MOST_ROWS:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mlops_assets.errors import MlopsError, UsageError
+from mlops_assets.errors import MlopsError
 from mlops_assets.journey.explain.comparison import compare_day
 from mlops_assets.journey.explain.span import compare_published
 from mlops_assets.journey.explain.why import explain
 from mlops_assets.journey.train.records import Evaluation, GatheredRows
 from mlops_assets.journey.train.scores import Score
-from mlops_assets.notebook.finding import find, find_day
+from mlops_assets.notebook.finding import find, find_day, whole
 from mlops_assets.notebook.frames import Frame, Library, frame_of, frame_of_records, see_library
 from mlops_assets.notebook.own import find_training_set
 from mlops_assets.views import diffs, histories, span_diffs
@@ -114,14 +114,16 @@ def load_training_rows(use_case: str, fingerprint: str | None = None, *, frame: 
     Returns
     -------
     pandas.DataFrame or polars.DataFrame
-        `day`, `file`, `line`, `account`, `label`, `held_out`, and the columns of `model_input`.
+        `day`, `file`, `line`, `account`, `label`, `held_out`, and the columns of `model_input`. Where one of these has
+        such a name, it is the column of `model_input`, and the other one begins with `_`, such as `_account`.
     """
     see_library(frame)
     data = find_training_set(use_case, fingerprint)
     table = data.load()
-    keys = ["_day", "_file", "_line", "_account", "_label", "_held_out"]
     features = [name for name in table.column_names if name in data.features]
-    return frame_of(table.select([*keys, *features]).rename_columns([*(key[1:] for key in keys), *features]), frame)
+    keys = ["_day", "_file", "_line", "_account", "_label", "_held_out"]
+    names = [key if key[1:] in features else key[1:] for key in keys]
+    return frame_of(table.select([*keys, *features]).rename_columns([*names, *features]), frame)
 
 
 def load_candidates(use_case: str, *, frame: Library = "pandas") -> Frame:
@@ -201,7 +203,9 @@ def why(use_case: str, day: str | dt.date, file: str, line: int, *, frame: Libra
     see_library(frame)
     stores = find(use_case)
     key = find_day(stores, stores.lake.predictions, day)
-    told = explain(stores.use_case, stores.source, stores.lake, stores.proven_version, key, str(file), int(line))
+    told = explain(
+        stores.use_case, stores.source, stores.lake, stores.proven_version, key, str(file), whole("line", line)
+    )
     # values of different types: as texts, which a column of a frame can hold together
     columns = [{"column": one.column, "raw": one.raw, "value": _text(one.value)} for one in told.cleaned]
     features = [{**asdict(one), "value": _text(one.value)} for one in told.features]
@@ -241,14 +245,15 @@ def diff(
     Raises
     ------
     UsageError
-        If a version would be compared with itself.
+        If the candidate is the champion, and nothing else is named to compare it with.
     MlopsError
         If there is no such version, or nothing else was published of the day.
     """
     see_library(frame)
     stores = find(use_case)
     name, lake = stores.use_case.name, stores.lake
-    key = find_day(stores, lake.rows if candidate else lake.predictions, day)
+    candidate, against = (None if one is None else whole("a version", one) for one in (candidate, against))
+    key = find_day(stores, lake.predictions if candidate is None else lake.rows, day)
     watch = Progress(f"{name} diff {key}", 0)
     with Engines(stores.settings) as engines:
         engine = engines.of(stores.use_case)
@@ -259,14 +264,7 @@ def diff(
             told = span_diffs.content(span)
             sentence = f"{told['changed']:,} of {told['rows']:,} rows ({span.share:.2%}) have another answer."
             return _diff(sentence, told["flows"], [], [], frame)
-        champion = stores.champion() if against is None else None
-        before = champion.version if champion else against
-        if before is None:
-            raise MlopsError(f"{name} has no champion to compare with; name a version by against=.")
-        if before == candidate:
-            raise UsageError(f"Version {candidate} would be compared with itself; name another one by against=.")
-        sides = stores.proven_version(before), stores.proven_version(candidate)
-        found = compare_day(stores.use_case, lake, key, *sides, engine, watch)
+        found = compare_day(stores.use_case, lake, key, *stores.sides(candidate, against), engine, watch)
     return _diff(diffs.summary(found), found.transitions, found.accounts, found.examples, frame)
 
 

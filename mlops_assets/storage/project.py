@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.errors import ConfigError, UsageError
+from mlops_assets.errors import ConfigError, MlopsError, UsageError
 
 FILE = "pyproject.toml"
 TABLE = "mlops-assets"
@@ -16,6 +18,9 @@ TABLE = "mlops-assets"
 
 LARGEST = 1_000_000
 """Bytes of such a file that are looked at."""
+
+PINNED = re.compile(r"mlops[-_.]assets\s*(?:\[[^\]]*\])?\s*==\s*([^\s;,]+)")
+"""A dependency on one version."""
 
 KEYS = {"use_cases": "use_cases", "home": ".mlops", "examples": False}
 """What the table may say, and what holds where it does not."""
@@ -76,8 +81,29 @@ def find_project(named: str) -> Project | None:
     return None
 
 
-def _table(file: Path) -> dict[str, Any] | None:
-    """The table of a file; None where it has none. Files of others, which may be anything, are not parsed."""
+def other_version(installed: str) -> str:
+    """What to tell of a repository that asks for another version than the one that works in it; mostly nothing.
+
+    Parameters
+    ----------
+    installed
+        The version of this package.
+    """
+    with suppress(MlopsError):  # whoever needs the repository is told what is wrong with it
+        project = find_project(os.environ.get("MLOPS_PROJECT", ""))
+        said = (_read(project.folder / FILE) if project else None) or {}
+        asked = said.get("project", {}).get("dependencies", [])
+        pinned = [found[1] for one in asked if (found := PINNED.fullmatch(str(one)))]
+        if project and pinned and pinned[0] != installed:
+            return (
+                f"{project.folder / FILE} asks for mlops-assets {pinned[0]}, and this is {installed}: "
+                "`pip install --editable .` there, or pin this one."
+            )
+    return ""
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """A file that may have the table; files of others, which may be anything, are not parsed."""
     try:
         with file.open("rb") as opened:
             data = opened.read(LARGEST)
@@ -86,9 +112,14 @@ def _table(file: Path) -> dict[str, Any] | None:
     if TABLE.encode() not in data:
         return None
     try:
-        table = tomllib.loads(data.decode()).get("tool", {}).get(TABLE)
+        return tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: this is no TOML: {error}") from None
+
+
+def _table(file: Path) -> dict[str, Any] | None:
+    """The table of a file; None where it has none."""
+    table = (_read(file) or {}).get("tool", {}).get(TABLE)
     if table is not None and not isinstance(table, dict):
         raise ConfigError(f"{file}: tool.{TABLE}: expected a table, [tool.{TABLE}].")
     return table

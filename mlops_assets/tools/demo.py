@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mlops_assets import running
-from mlops_assets.errors import UsageError
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.settings import CHECKOUT, Settings
 from mlops_assets.tools.sampling import write_sample
-from mlops_assets.use_case import UseCase, list_use_cases
+from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.partitions import folder_of
 from mlops_assets.views.output import text_table
 from mlops_assets.views.status import collect, days_table
@@ -49,9 +48,7 @@ def run_demo(workspace: Workspace, ready: Callable[[], None]) -> Iterator[str]:
         If there is no use case.
     """
     now = dt.datetime.now(dt.UTC)
-    every = [workspace.find(name) for name in list_use_cases(workspace.settings.use_cases)]
-    if not every:
-        raise UsageError(f"There is no use case in {workspace.settings.use_cases[-1]}: `mlops-assets new` writes one.")
+    every = [workspace.find(name) for name in workspace.names()]
     for stores in every:
         for day in (days := _days(stores.use_case, now)):
             _write(stores, day, labelled=day != days[-1])  # as in life: what came yesterday nobody has labelled yet

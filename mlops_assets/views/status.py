@@ -16,7 +16,7 @@ from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.storage.accounting import TOO_LARGE, ListingAccounting, PredictionsAccounting, ReadingAccounting
 from mlops_assets.storage.integrity import read_json
 from mlops_assets.storage.tables import Published
-from mlops_assets.use_case import UseCase, list_use_cases
+from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.notices import find_notice
 from mlops_assets.views.brought import DELIVERED, behind_lines, deliveries_of
 from mlops_assets.views.output import text_table
@@ -158,8 +158,13 @@ def survey(workspace: Workspace) -> list[dict[str, Any]]:
         `use_case`; `last_day` that was listed, or None; `published`, whether its predictions are; `champion`, its
         version or None; `red_checks`, the names of those that the day does not pass; `error`, why nothing is known, or
         None.
+
+    Raises
+    ------
+    UsageError
+        If there is no use case.
     """
-    return [_survey(workspace, name) for name in list_use_cases(workspace.settings.use_cases)]
+    return [_survey(workspace, name) for name in workspace.names()]
 
 
 def _survey(workspace: Workspace, name: str) -> dict[str, Any]:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from deploy.services.s3 import free_port
 from mlops_assets.views import card, markdown
+from mlops_assets_tests.helpers.dagster_ui import webserver
 from mlops_assets_tests.helpers.evil import MARKDOWN
-from mlops_assets_tests.helpers.paths import ROOT
-from mlops_assets_tests.helpers.stack import until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.long, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")]
@@ -39,23 +32,8 @@ def address(tmp_path: Path) -> Iterator[str]:
     shown = {"card": dg.MetadataValue.md(f"THE CARD\n\n{matrix}\n\n**{markdown.value(MARKDOWN[6])}**")}
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         instance.report_runless_asset_event(dg.AssetMaterialization("evil", metadata=shown))
-    port = free_port()
-    command = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-f", "defs.py"]
-    told = {**os.environ, "DAGSTER_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    with (tmp_path / "log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=tmp_path, env=told, stdout=log, stderr=log, start_new_session=True)
-    try:
-        until(lambda: server.poll() is not None or answers(port), "the webserver", 240)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
-
-
-def answers(port: int) -> bool:
-    """Whether something listens there."""
-    with socket.socket() as some:
-        return some.connect_ex(("127.0.0.1", port)) == 0
+    with webserver(tmp_path, "-f", "defs.py", DAGSTER_HOME=str(tmp_path)) as found:
+        yield found
 
 
 def test_a_label_is_no_picture_no_link_and_no_request(address: str) -> None:

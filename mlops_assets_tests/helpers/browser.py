@@ -25,7 +25,7 @@ KEPT = ROOT / "docs" / "pictures"
 """Pictures of pages that the documents show; `MLOPS_KEEP_PICTURES=1` has the tests take them anew."""
 KEEPING = bool(os.environ.get("MLOPS_KEEP_PICTURES"))
 """Read now: a test that has a home of its own has no settings of others."""
-SHOWN = ("overview", "drift", "try")
+SHOWN = ("overview", "drift", "try", "graph")
 """The pictures that the documents show; of them the upper part, in few colours, for a clone has each for good."""
 SEEN = 1000
 """Height of that part, in pixels."""
@@ -138,9 +138,9 @@ def visit(
         context.close()
 
 
-def keep_picture(visitor: Visitor, name: str, folder: Path) -> None:
-    """Keep a picture of what is seen: in a folder of the test, and for the documents where they are made anew."""
-    visitor.page.screenshot(path=folder / f"{name}.png", full_page=True)
+def keep_picture(visitor: Visitor, name: str, folder: Path, clip: Any = None) -> None:
+    """Keep a picture of what is seen, or of a part: in a folder of the test, for the documents if they are made anew."""
+    visitor.page.screenshot(path=folder / f"{name}.png", full_page=clip is None, clip=clip)
     if KEEPING and name in SHOWN:
         from PIL import Image
 

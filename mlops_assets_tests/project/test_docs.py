@@ -109,7 +109,7 @@ def test_every_setting_has_a_line() -> None:
 
 
 def test_every_asset_of_the_flagship_has_a_line() -> None:
-    journey = ["raw_files", "rows", "rejects", "enrichment_calendar", "features"]
+    journey = ["raw_files", "rows", "rejects", "enrichment_calendar", "features", "model_input"]
     training = ["training_set", "candidates", "evaluation", "model_version", "champion"]
     people = ["drift", "audit_sample", "feedback", "live_metrics", "scored_days"]
     assert first_cells(section((REFERENCE / "assets.md").read_text(), "The asset graph")) == {
@@ -184,7 +184,8 @@ def test_pictures_of_pages_are_small_and_say_what_they_show() -> None:
     kept = sorted(KEPT.iterdir())
     assert {one.stem for one in kept} == {*SHOWN}
     assert [one.name for one in kept if one.stat().st_size >= 150_000] == []
-    shown = re.findall(r"!\[([^\]]*)\]\(pictures/([^)]+)\)", (ROOT / "docs" / "pages.md").read_text(encoding="utf-8"))
+    texts = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("pages.md", "index.md")]
+    shown = re.findall(r"!\[([^\]]*)\]\(pictures/([^)]+)\)", "".join(texts))
     assert {name: bool(said) for said, name in shown} == {one.name: True for one in kept}
 
 

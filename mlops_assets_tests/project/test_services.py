@@ -268,13 +268,20 @@ def test_notebooks_come_up_by_the_command_of_the_compose_file_and_open_with_the_
     port = free_port()
     variables = {**secret_files(tmp_path), "COMPOSE_PROFILES": "notebooks", "STACK_LISTEN": "127.0.0.1"}
     variables |= {"STACK_NOTEBOOKS_PORT": str(port), "STACK_NOTEBOOKS_IN": str(compose.ROOT / "notebooks")}
+    variables |= {"STACK_JUPYTER": str(compose.ROOT / "deploy" / "jupyter")}
     with ExitStack() as stack:
         started = start(tmp_path, "notebooks", variables, stack)
-        for token, status in ((), 403), ((("Authorization", f"token {SECRETS['notebook_token']}"),), 200):
-            request = Request("GET", "/api/contents", (("Host", f"localhost:{port}"), *token))
-            answered, content = send(port, request)
+        host, right = ("Host", f"localhost:{port}"), ("Authorization", f"token {SECRETS['notebook_token']}")
+        for token, status in ((), 403), ((("Authorization", "token wrong"),), 403), ((right,), 200):
+            answered, content = send(port, Request("GET", "/api/contents", (host, *token)))
             assert answered == status
         assert "own_model.ipynb" in str(content)
+        # what asks a newcomer whether news may be fetched is off, and so is what fetches lists of packages
+        page = str(send(port, Request("GET", "/lab", (host, right)))[1])
+        assert (
+            "@jupyterlab/apputils-extension:announcements" in page.partition("disabledExtensions")[2].partition("]")[0]
+        )
+        assert '"extensionManager": {"can_install": false' in page
         assert SECRETS["notebook_token"] not in started.tail()
 
 

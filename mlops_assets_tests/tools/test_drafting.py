@@ -136,6 +136,14 @@ def test_the_encoding_is_the_one_in_which_words_are_words(draft: Draws, encoding
     assert any("encoding" in check for check in found.checks) == (not encoding.startswith("utf"))
 
 
+def test_of_two_delimiters_that_part_alike_the_one_that_parts_the_names_is_taken(draft: Draws) -> None:
+    """As a European spreadsheet writes it: the index has no name, and decimal commas are as many as semicolons."""
+    lines = [f"{number};{number},5;{number % 7},25;{'yes' if number % 3 else 'no'}" for number in range(60)]
+    found = draft("\n".join([";size;weight;label", *lines]))
+    assert (found.use_case.files.delimiter, found.use_case.files.decimal) == (";", ",")
+    assert {"size", "weight"} <= found.use_case.columns.keys()
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_delimiter_is_the_one_that_parts_every_line_alike(draft: Draws, delimiter: str) -> None:
     text = table({"who": ["Doe, John", "Roe; Jane", 'the "big" one'], "x": ["1", "2"]}, delimiter=delimiter)

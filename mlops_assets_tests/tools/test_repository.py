@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 from mlops_assets import __version__
 from mlops_assets.errors import ConfigError, UsageError
 from mlops_assets.settings import PACKAGE, Settings
-from mlops_assets.storage.project import KEYS, find_project
-from mlops_assets.tools.repository import ACTIONS, FILES, project_name
+from mlops_assets.storage.project import KEYS, find_project, other_version
+from mlops_assets.tools.repository import ACTIONS, FILES, _move, project_name
 from mlops_assets_tests.helpers.paths import ROOT
 from mlops_assets_tests.helpers.shop import Done, Shop
 
+PLAIN = "Größe (2) a&b"
 ODD = "Größe (2) $x `y` a&b"
 UNSET = {"MLOPS_HOME": "", "MLOPS_USE_CASES": "", "DAGSTER_HOME": ""}
 
@@ -153,6 +154,7 @@ def test_the_commands_of_the_documentation_work_as_they_are_written(tmp_path: Pa
         (["new", "--use-case", "../x"], "no name for a use case"),
         (["new", "--use-case", "Größe"], "no name for a use case"),
         (["new", "--image", "a b\nc"], "no name of an image"),
+        (["n" * 300], "File name too long"),
     ],
 )
 def test_what_cannot_be_made_is_told_and_leaves_nothing(tmp_path: Path, arguments: list[str], said: str) -> None:
@@ -166,9 +168,37 @@ def test_what_cannot_be_made_is_told_and_leaves_nothing(tmp_path: Path, argument
     assert {path.name for path in tmp_path.rglob("*")} == {"full", "notes.txt", "file", "link"}
 
 
-def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
+def test_an_empty_folder_is_taken_and_stays_the_one_in_which_a_shell_stands(tmp_path: Path) -> None:
+    before = tmp_path.stat().st_ino
     assert init(tmp_path, ".").code == 0
     assert (tmp_path / "pyproject.toml").exists()
+    assert tmp_path.stat().st_ino == before
+
+
+def test_what_comes_into_a_folder_meanwhile_is_not_written_over(tmp_path: Path) -> None:
+    made, place = tmp_path / "made", tmp_path / "place"
+    for folder in (made, place):
+        (folder / "tests").mkdir(parents=True)
+        for name in ("README.md", "pyproject.toml"):
+            (folder / name).write_text(folder.name)
+    (place / "README.md").unlink()
+    with pytest.raises(FileExistsError):
+        _move(made, place)
+    assert sorted(path.name for path in place.iterdir()) == ["pyproject.toml", "tests"]
+    assert (place / "pyproject.toml").read_text() == "place"
+    assert sorted(path.name for path in made.iterdir()) == ["README.md", "pyproject.toml", "tests"]
+
+
+def test_a_repository_without_a_use_case_and_one_that_asks_for_another_version_are_told(tmp_path: Path) -> None:
+    write(tmp_path, "[tool.mlops-assets]\n")
+    (tmp_path / "use_cases").mkdir()
+    done = inside(tmp_path, "status")
+    assert (done.code, done.out) == (2, "")
+    assert "There is no use case in " in done.err
+    assert "Warning" not in done.err
+    write(tmp_path, '[project]\ndependencies = ["mlops_assets[s3] == 9.9"]\n[tool.mlops-assets]\n')
+    assert f"asks for mlops-assets 9.9, and this is {__version__}" in " ".join(inside(tmp_path, "status").err.split())
+    assert other_version(__version__) == ""  # of where the tests are run
 
 
 @settings_of_hypothesis(max_examples=30)
@@ -302,8 +332,9 @@ def test_a_newcomer_follows_the_readme_of_a_new_repository_in_a_fresh_environmen
         return done.stdout
 
     install = "python3 -m venv first; first/bin/pip install --quiet mlops-assets"
-    shell(tmp_path, f"{install}; first/bin/mlops-assets init {shlex.quote(ODD)}")
-    folder = tmp_path / ODD
+    # Python's own `activate` of before 3.11.11 takes no dollar and no backtick
+    shell(tmp_path, f"{install}; first/bin/mlops-assets init {shlex.quote(PLAIN)}")
+    folder = tmp_path / PLAIN
     readme = (folder / "README.md").read_text()
     sections = re.findall(r"^## (.*)\n((?:(?!## ).*\n)*)", readme, re.M)
     blocks = {title: "".join(re.findall(r"^    (.*\n)", text, re.M)) for title, text in sections}

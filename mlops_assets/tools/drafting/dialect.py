@@ -77,7 +77,7 @@ def guess_dialect(data: bytes, label: str, path: Path, header: Asked = "auto") -
     text = data.removeprefix(UTF8_BOM).decode(encoding).replace("\r\n", "\n")
     # line ends as the reader takes them, see `csv`
     text = text.replace("\r", " " if "\n" in text else "\n")
-    best = max((_cut(text, delimiter) for delimiter in DELIMITERS), key=lambda cut: cut.fit)
+    best = max((_cut(text, delimiter) for delimiter in DELIMITERS), key=lambda cut: (cut.fit, cut.named))
     if not best.fit:
         raise UsageError(
             f"{path}: neither comma, semicolon, tab nor bar parts its lines into columns; expected a table of at least "
@@ -91,9 +91,13 @@ def guess_dialect(data: bytes, label: str, path: Path, header: Asked = "auto") -
 
 
 class _Cut(NamedTuple):
-    """A table cut by one delimiter; `fit` is 0 where it has no two columns."""
+    """A table cut by one delimiter; `fit` is 0 where it has no two columns.
+
+    Of `1,5;2,5;3,5` comma and semicolon may make as many fields; the first line then has them by one alone, `named`.
+    """
 
     fit: float
+    named: bool
     quotes: bool
     delimiter: str
     records: list[list[str]]
@@ -104,7 +108,8 @@ def _cut(text: str, delimiter: str) -> _Cut:
     records = quoted or _records(text, delimiter, quotes=False) or []
     width, share = _width(records)
     fit = share**2 * width  # many columns, and the same number of them in every record
-    return _Cut(fit if width > 1 else 0, quoted is not None, delimiter, records)
+    named = len(records[0]) == width if records else False
+    return _Cut(fit if width > 1 else 0, named, quoted is not None, delimiter, records)
 
 
 def guess_encoding(contents: Sequence[bytes]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import keyword
 import os
 import re
@@ -111,12 +112,32 @@ def make_repository(folder: Path, use_case: str, image: str) -> Repository:
             made = Path(temporary) / "repository"
             files = _write(made, told)
             describe(load_use_case(made / "use_cases" / use_case))
-            made.rename(folder)  # takes the place of an empty folder, and of nothing else
+            _move(made, folder)
     except OSError as error:
         if folder.is_dir() and any(folder.iterdir()):  # somebody made it meanwhile
             _check_free(folder)
         raise UsageError(cannot_be_used(error.filename or above, error.strerror)) from None
     return Repository(folder, use_case, files)
+
+
+def _move(made: Path, folder: Path) -> None:
+    """Move a repository to its place; a folder that is there stays the same one, for a shell may stand in it."""
+    if not folder.exists():
+        made.rename(folder)  # takes the place of nothing but an empty folder
+        return
+    moved: list[Path] = []
+    try:
+        # what makes it a repository comes last
+        for source in sorted(made.iterdir(), key=lambda path: path.name == "pyproject.toml"):
+            place = folder / source.name
+            if place.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
+            source.rename(place)
+            moved.append(place)
+    except BaseException:
+        for place in moved:
+            place.rename(made / place.name)
+        raise
 
 
 def project_name(folder: str) -> str:
@@ -144,9 +165,9 @@ def _check_name(use_case: str) -> None:
 
 
 def _check_free(folder: Path) -> None:
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise UsageError(f"{folder}: this is no folder; name one that is empty, or that is not there yet.")
     try:
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise UsageError(f"{folder}: this is no folder; name one that is empty, or that is not there yet.")
         found = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     except OSError as error:
         raise UsageError(cannot_be_used(folder, error.strerror)) from None

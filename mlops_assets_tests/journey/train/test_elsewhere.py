@@ -517,6 +517,11 @@ def test_sql_is_tried_on_a_day_without_the_label_and_what_is_wrong_with_it_is_to
         (partial(notebook.load_day, "visits", "rows", "2026-01-01T05"), "is no day; write it like"),
         (partial(notebook.load_day, "visits", "rows", sql="x"), "sql= is for 'features'"),
         (partial(notebook.load_day, "visits", "rows", shards=0), "at least one is read"),
+        (partial(notebook.load_day, "visits", "rows", shards="2"), "shards='2': expected a whole number"),
+        (partial(notebook.load_day, "visits", "features", sql=Path("gone.sql")), "gone.sql: .* No such file"),
+        (partial(notebook.why, "visits", DAYS[0], "a.csv", "first"), "line='first': expected a whole number"),
+        (partial(notebook.diff, "visits", candidate="2"), "a version='2': expected a whole number"),
+        (partial(notebook.diff, "visits", candidate=1), "Version 1 is the champion, and would be compared with itself"),
         (partial(notebook.load_day, "visits", "rows", frame="dask"), "say 'pandas' or 'polars'"),
         (partial(notebook.load_drift, "visits", against="sunday"), "is none of training"),
         (partial(notebook.diff, "visits", candidate=99), "There is no version 99"),
@@ -525,6 +530,22 @@ def test_sql_is_tried_on_a_day_without_the_label_and_what_is_wrong_with_it_is_to
 def test_what_is_not_there_is_told_with_what_is(settings: Settings, asked: Callable[[], object], said: str) -> None:
     with pytest.raises(MlopsError, match=said):
         asked()
+
+
+def test_a_moment_of_pandas_is_its_day_and_a_version_may_be_compared_with_itself_if_both_are_named(
+    settings: Settings,
+) -> None:
+    """Which shows that answers repeat."""
+    rows = notebook.load_day("visits", "rows", pd.Timestamp(DAYS[0]))
+    assert set(rows["day"]) == {DAYS[0]}
+    assert notebook.diff("visits", DAYS[0], candidate=1, against=1).sentence.startswith("0 of ")
+
+
+def test_a_column_of_the_sql_with_the_name_of_a_key_hides_no_key(settings: Settings) -> None:
+    tried = "CREATE VIEW model_input AS SELECT file, line, minutes AS day FROM rows"
+    features = notebook.load_day("visits", "features", DAYS[0], sql=tried)
+    assert list(features) == ["_day", "file", "line", "day"]
+    assert set(features["_day"]) == {DAYS[0]}
 
 
 @pytest.mark.long
