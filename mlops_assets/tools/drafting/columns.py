@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_assets.journey.read.contract import Checked, check_column
+from mlops_assets.tools.drafting.row_numbers import RUNNING, number_rows
 from mlops_assets.use_case import Column, FileFormat
 from mlops_assets.use_case.files import DATES as SENSIBLE
 from mlops_assets.use_case.files import Negative
@@ -75,12 +76,6 @@ MOST_READ = 300
 
 PROSE, MOST_PHRASES = 4, 0.2
 """Words from which on average texts are read word by word, and most distinct ones a row that are categories still."""
-
-RUNNING = "Numbers the rows."
-LEAST_RUNNING, LEAST_WITH_GAPS = 10, 100
-"""Rows from which on numbers without a gap are those of the rows, and no quantity; and whole numbers of which each is
-there once and half of those between them, too: some rows were taken out. No quantity of so many rows is so by chance.
-"""
 
 RESERVED = frozenset({"day", "file", "line"})
 """Names of columns that the platform has itself."""
@@ -213,23 +208,11 @@ def guess_column(name: str, source: str | None, text: pa.DictionaryArray, form: 
     empty = 1 - rows / max(1, len(text))
     # by the contract's own check: what is guessed is what the daily run will read
     checked = check_column(text, Column(**kind.settings), form)
-    if kind.role == "number" and rows == len(text) and _is_running(checked.values):
+    if kind.role == "number" and rows == len(text) and number_rows(checked.values):
         return Guess(name, source, "id", {"type": "string"}, distinct, rows, empty, RUNNING)
     role = _role(kind.role, given, distinct, constant=distinct == 1 and 1 < len(text) == rows)
     about, bounds = _seen(checked, role, distinct)
     return Guess(name, source, role, {**kind.settings, **bounds}, distinct, rows, empty, about, list(kind.check))
-
-
-def _is_running(numbers: pa.Array) -> bool:
-    """Whether numbers are 1, 2, 3 and so on, from anywhere and in any order, each once; of many, some may be gone."""
-    if len(numbers) < LEAST_RUNNING or numbers.null_count:
-        return False
-    ordered = np.sort(numbers.to_numpy())
-    steps = np.diff(ordered)
-    if ordered[0] != np.floor(ordered[0]) or np.any(steps < 1) or np.any(steps != np.floor(steps)):
-        return False
-    without_gap = bool(np.all(steps == 1))
-    return without_gap or (len(ordered) >= LEAST_WITH_GAPS and ordered[-1] - ordered[0] < 2 * len(ordered))
 
 
 def _role(role: Role, given: pa.Array, distinct: int, *, constant: bool) -> Role:

@@ -15,10 +15,11 @@ from mlops_assets.journey.features.sql import describe
 from mlops_assets.journey.read.readers.pack import Pack
 from mlops_assets.journey.train.columns import check_columns
 from mlops_assets.journey.train.training_set import LEAST_ROWS
-from mlops_assets.tools.drafting.columns import RUNNING, Guess
+from mlops_assets.tools.drafting.columns import Guess
 from mlops_assets.tools.drafting.dialect import Asked
 from mlops_assets.tools.drafting.planning import make_plan
 from mlops_assets.tools.drafting.reading import read_table, take_rows
+from mlops_assets.tools.drafting.row_numbers import RUNNING
 from mlops_assets.tools.drafting.told import tell_of_label
 from mlops_assets.tools.drafting.writing import Plan, write_sql, write_yaml
 from mlops_assets.tools.tables.samples import Sample, take_sample
