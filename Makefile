@@ -105,6 +105,9 @@ bench-flavours: .venv/.all  ## Models of other libraries beside scikit-learn's, 
 bench-growth: .venv/.all  ## How the cost of a day grows, to 100,000 files; writes docs/scale.md; SIZES=1000000,3000000 adds larger ones
 	@$(BIN)/python -m benchmarks.growth $(if $(SIZES),--files $(SIZES) --rows 0)
 
+bench-shard: .venv/.all  ## Where the CPU seconds of one shard go, stage by stage, some minutes; prints tables
+	@$(BIN)/python -m benchmarks.shard
+
 bench-formats: .venv/.all  ## What reading costs by format of the files, some minutes; writes a section of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.formats
 
@@ -157,4 +160,4 @@ advisories: .venv/.all  ## Make the list of known weaknesses of locked packages 
 clean:  ## Remove .venv and all state under .mlops
 	rm -rf .venv .mlops site
 
-.PHONY: help setup setup-dev torch demo dev notebook secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-flavours bench-formats bench-growth bench-pages lint docs pictures check format lock bundle advisories clean
+.PHONY: help setup setup-dev torch demo dev notebook secrets services test test-long coverage bench bench-lamps drill bench-starts bench-monitors bench-watching bench-serving bench-flavours bench-formats bench-shard bench-growth bench-pages lint docs pictures check format lock bundle advisories clean

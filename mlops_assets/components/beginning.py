@@ -6,6 +6,7 @@ A use case may predict from `start` on. Drawn from there, four days of files wou
 import datetime as dt
 import logging
 from collections.abc import Iterator
+from urllib.parse import unquote
 
 import dagster as dg
 
@@ -14,13 +15,10 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import UseCase, find_use_case, list_use_cases
-from mlops_assets.use_case.partitions import date_of, key_of
+from mlops_assets.use_case.partitions import is_key
 from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.home")
-
-RECENT = 2
-"""Calendar days, today among them, that are drawn where nothing lies yet; with a sensor, as many as it watches."""
 
 
 def with_beginning(use_case: UseCase, settings: Settings) -> UseCase:
@@ -42,17 +40,17 @@ def with_beginning(use_case: UseCase, settings: Settings) -> UseCase:
 
 
 def beginning(stores: Stores) -> str:
-    """The first period that has raw files or had some, or one of the last days if all are later.
+    """The first period that has raw files or had some, or the one that is over if all are later.
 
     Raises
     ------
     MlopsError
         If the places cannot be listed.
     """
-    use_case, partitions, now = stores.use_case, stores.use_case.partitions, dt.datetime.now(dt.UTC)
-    back = max(RECENT, use_case.sensor.window_days if use_case.sensor else 0)
+    use_case = stores.use_case
     found = [day for day in _days(stores) if day >= use_case.first_day]
-    return max(use_case.first_day, min([partitions.days_ago(now, back - 1), *found]))
+    # what is over and what has begun are drawn in any case
+    return max(use_case.first_day, min([use_case.partitions.over(dt.datetime.now(dt.UTC)), *found]))
 
 
 def _days(stores: Stores) -> Iterator[str]:
@@ -60,11 +58,12 @@ def _days(stores: Stores) -> Iterator[str]:
     # a source of one's own may take long to say what it has, and loading waits for nobody
     if stores.use_case.source is None or stores.use_case.source.own is None:
         yield from stores.source.days()
-    raw_files = stores.lake.raw_files.folder
+    raw_files, partitions = stores.lake.raw_files.folder, stores.use_case.partitions
     if raw_files.exists():
-        names = (one.name for one in raw_files.iterdir())
-        # the calendar day is enough: of hours, the first one of it
-        yield from (stores.use_case.partitions.of_date(date_of(name[4:14])) for name in names if key_of(name[:14]))
+        # Delta percent-encodes what a URL may not have, such as the offset of an hour that comes again
+        names = (unquote(one.name.removeprefix("day=")) for one in raw_files.iterdir())
+        # a table that another rhythm has made is drawn by this one
+        yield from (partitions.key(partitions.start(name)) for name in names if is_key(name))
 
 
 def beginning_sensor() -> dg.SensorDefinition:

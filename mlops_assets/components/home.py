@@ -1,11 +1,13 @@
 """Dagster's instance for whoever starts `dagster dev` in the checkout: the home that all our commands have.
 
 Without `DAGSTER_HOME`, Dagster keeps everything in a folder that it makes here and removes at the end, and reads the
-`dagster.yaml` of the checkout. That names this class, which puts everything where `make dev` has it.
+`dagster.yaml` of the checkout. That names this class, which puts everything where `make dev` has it. In any home
+without a database, events are written by kept connections.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Mapping
@@ -24,9 +26,17 @@ from mlops_assets.storage.spellings import sqlite_address
 TEMPORARY = ".tmp_dagster_home_"
 """What the name of Dagster's own folder begins with."""
 
+KEPT = "mlops_assets.components.event_log", "KeptStorage"
+
 POSTGRES = "dagster_postgres", "DagsterPostgresStorage", f"postgres_url:\n  env: {DATABASE_VARIABLE}\n"
 
 log = logging.getLogger("dagster")
+
+
+def _defaults(home: str) -> dict[str, ConfigurableClassData | None]:
+    """Dagster's own, with an event log that keeps its connections."""
+    place = json.dumps({"base_dir": home})  # JSON is YAML
+    return {**InstanceRef.config_defaults(home), "storage": ConfigurableClassData(*KEPT, place)}
 
 
 class HomeInstance(dg.DagsterInstance):
@@ -47,7 +57,7 @@ class HomeInstance(dg.DagsterInstance):
             The folder that Dagster would take.
         """
         if not Path(base_dir).name.startswith(TEMPORARY):
-            return InstanceRef.config_defaults(base_dir)
+            return _defaults(base_dir)
         read_secret_files()
         settings = Settings.from_environment()
         home = settings.dagster_home
@@ -56,7 +66,7 @@ class HomeInstance(dg.DagsterInstance):
             if told:
                 log.info(told)
         keep_form(settings.lake)
-        defaults = dict(InstanceRef.config_defaults(str(sqlite_address(home))))
+        defaults = _defaults(str(sqlite_address(home)))
         if settings.database:
             os.environ[DATABASE_VARIABLE] = (
                 settings.database

@@ -20,13 +20,16 @@ from mlops_assets.journey.model.about import Summary
 from mlops_assets.journey.score.day import CHALLENGER
 from mlops_assets.journey.train.versions import known_labels
 from mlops_assets.use_case import UseCase
-from mlops_assets.views.made import FIRST
+from mlops_assets.views import made
+from mlops_assets.views.made import FIRST, Text, read_first
 from mlops_assets.workspace import Stores, Workspace
 
 log = logging.getLogger("mlops_assets.monitoring")
 
 AFTER_DAILY = 90
 """Minutes after the daily job at which feedback is taken in."""
+
+NO_CORRECTIONS = "nobody has corrected anything yet: `mlops-assets audit` writes rows of a day for people to label"
 
 SHOWN = 200
 """Lines of a table that the UI shows; the newest."""
@@ -93,21 +96,17 @@ def _feedback(use_case: UseCase) -> dg.AssetsDefinition:
         accepted, rejected = len(taken.accepted), len(taken.rejected)
         log.info("%s feedback: %d accepted, %d rejected", use_case.name, accepted, rejected)
         by_rule = [{"rule": rule, "entries": n, "meaning": RULES[rule]} for rule, n in taken.rules.items()]
-        return dg.MaterializeResult(
-            metadata={
-                "folder": dg.MetadataValue.path(str(folder)),
-                "files": taken.files,
-                "entries": taken.entries,
-                "accepted": accepted,
-                "audited": sum(taken.accepted["audited"].to_pylist()),
-                "rejected": rejected,
-                "unfilled": taken.unfilled,
-                "by_rule": showing.table(by_rule),
-                "first_rejects": showing.table(taken.rejected.slice(0, FIRST).to_pylist()),
-                "rejects": dg.MetadataValue.path(str(stores.lake.rejected)),
-                "dagster/row_count": accepted,
-            }
+        shown = read_first(
+            {"came_out": f"{accepted:,} of {taken.entries:,} corrections count" if taken.entries else NO_CORRECTIONS},
+            {"by_rule": made.table(by_rule), "first_rejects": made.table(taken.rejected.slice(0, FIRST).to_pylist())},
+            {
+                "rejects": Text(str(stores.lake.rejected), "path") if rejected else "",
+                "folder": Text(str(folder), "path"),
+            },
+            {"files": taken.files, "entries": taken.entries, "accepted": accepted, "rejected": rejected},
+            {"audited": sum(taken.accepted["audited"].to_pylist()), "unfilled": taken.unfilled},
         )
+        return dg.MaterializeResult(metadata=showing.metadata(shown) | {"dagster/row_count": accepted})
 
     return feedback
 
@@ -139,21 +138,23 @@ def _live_metrics(use_case: UseCase) -> dg.AssetsDefinition:
         overall = [record for record in records if record["slice"] == EVERYTHING]
         by = _grouped(levels(use_case, lake, counted, known))
         fall = find_fall(use_case, lake, counted, known)
+        tables = {
+            "by_window": by["window"],
+            "by_age": by["age"],
+            "by_day": overall[-SHOWN:],
+            "by_slice": [record for record in records if record not in overall][-SHOWN:],
+            "slices_lately": by["slice"][:SHOWN],
+        }
+        counts = {
+            "accepted": len(read_accepted(lake)),
+            "audited": sum(record["audited"] for record in overall),
+            "corrections": sum(record["corrections"] for record in overall),
+        }
+        shown = read_first({"verdict": fall.sentence}, {name: made.table(one) for name, one in tables.items()}, counts)
+        picture = {"picture": showing.live_accuracy(overall[-60:])} if overall else {}  # of nothing is none
+        figures = {f"degradation/{name}": number for name, number in fall.numbers.items()}
         yield dg.MaterializeResult(
-            metadata={
-                "verdict": fall.sentence,
-                "by_window": showing.table(by["window"]),
-                "by_age": showing.table(by["age"]),
-                "by_day": showing.table(overall[-SHOWN:]),
-                "by_slice": showing.table([record for record in records if record not in overall][-SHOWN:]),
-                "slices_lately": showing.table(by["slice"][:SHOWN]),
-                "picture": showing.live_accuracy(overall[-60:]),
-                "accepted": len(read_accepted(lake)),
-                "audited": sum(record["audited"] for record in overall),
-                "corrections": sum(record["corrections"] for record in overall),
-                **{f"degradation/{name}": number for name, number in fall.numbers.items()},
-            },
-            check_results=[_degradation(live_key, fall)],
+            metadata=showing.metadata(shown) | picture | figures, check_results=[_degradation(live_key, fall)]
         )
 
     return live_metrics

@@ -49,6 +49,13 @@ from dagster._core.remote_origin import (
 # The queue from which the daemon takes runs: only it takes a run that another run asks for, without a workspace.
 from dagster._core.run_coordinator import QueuedRunCoordinator
 
+# The event log of a home without a database, whose connections are kept.
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
+    SQLITE_BUSY_TIMEOUT_SECONDS,
+    SqliteEventLogStorage,
+)
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+
 # Tags that Dagster gives to runs: which days they work on, why they were asked for, whether they are tried again.
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
@@ -91,12 +98,14 @@ __all__ = [
     "RETRY_ON_ASSET_OR_OP_FAILURE_TAG",
     "RUN_KEY_TAG",
     "SINGLETON_REPOSITORY_NAME",
+    "SQLITE_BUSY_TIMEOUT_SECONDS",
     "SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION",
     "WILL_RETRY_TAG",
     "CanCancelExecutionRequest",
     "CanCancelExecutionResult",
     "CheckRunHealthResult",
     "ConfigurableClassData",
+    "DagsterSqliteStorage",
     "DagsterUserCodeUnreachableError",
     "DefaultRunLauncher",
     "EngineEventData",
@@ -110,6 +119,7 @@ __all__ = [
     "RemoteJobOrigin",
     "RemoteRepositoryOrigin",
     "SerializableErrorInfo",
+    "SqliteEventLogStorage",
     "WorkerStatus",
     "copy",
     "deserialize_value",

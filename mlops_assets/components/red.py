@@ -54,7 +54,8 @@ def tell_red(context: dg.AssetExecutionContext, stores: Stores, asset: str, days
     for day, why in sorted(days.items()):
         story = _story({day: why}, stores)  # once for both pages: it looks into two tables
         for page in pages:
-            told = story | {"since": _since(context.instance, page, day, context.run.run_id)}
+            since = _since(context.instance, page, day, context.run.run_id)
+            told = {CAUSE: story[CAUSE], "since": since, **story}  # in the order in which a person asks
             if page.path[-1] != asset:
                 told["failed at"] = dg.MetadataValue.asset(key(use_case, asset))
             context.log_event(dg.AssetObservation(page, partition=day, metadata=told))

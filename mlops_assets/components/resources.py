@@ -39,6 +39,21 @@ class WorkspaceResource(dg.ConfigurableResource[Workspace]):
         return Workspace.from_environment(parse_place(self.raw) if self.raw else None)
 
 
+def workspace_resource(workspace: Workspace | None) -> Any:
+    """The resource `workspace`, of one form whoever draws it: *Re-execute* warns where the job of a run had another.
+
+    Parameters
+    ----------
+    workspace
+        One that is at hand, such as a command's; None for that of the environment.
+    """
+    of_environment = WorkspaceResource()
+    if workspace is None:
+        return of_environment
+    form = of_environment.get_resource_definition()
+    return dg.ResourceDefinition(lambda _: workspace, form.config_schema, form.description)
+
+
 @dg.resource(
     description="Runs shards; the processes start with the first step that needs them and end with the run.",
     required_resource_keys={"workspace"},

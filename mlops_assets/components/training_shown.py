@@ -18,25 +18,33 @@ from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.journey.train.told import judging
 from mlops_assets.journey.train.training_set import TrainingSet
 from mlops_assets.use_case import UseCase
-from mlops_assets.views import card, training_pictures
+from mlops_assets.views import card, made, training_pictures
+from mlops_assets.views.made import read_first
 from mlops_assets.workspace import Stores
 
 log = logging.getLogger("mlops_assets.training")
+
+KNOWN_BY = ("path", "profile", "fingerprint", "feedback")
+"""Where a training set lies, and what it is known by: not what a person looks for first."""
 
 
 def training_set(use_case: UseCase, data: TrainingSet) -> dict[str, Any]:
     """A training set for the UI."""
     features = [{"column": name, "is": _kind(use_case, name, text=text)} for name, text in data.features.items()]
-    origins = [asdict(one) for one in data.origins]
+    origins = made.table([asdict(one) for one in data.origins])
     in_words = {
-        "origins": showing.table(origins) if origins else "none: folds choose, and one held-out part tests",
+        "came_out": f"{data.rows:,} labelled rows, {data.held_out:,} of them held out",
+        "left_out": data.left_out,
         "days": " to ".join(data.days),
         "classes": ", ".join(data.classes) or "numbers",
-        "features": showing.table(features),
-        "dagster/row_count": data.rows,
+        "features": made.table(features),
+        "origins": origins if data.origins else "none: folds choose, and one held-out part tests",
     }
     plain = {name: value for name, value in asdict(data).items() if name not in in_words}
-    return {**plain, **in_words}
+    # last what other steps know the rows by
+    known_by = {name: plain.pop(name) for name in KNOWN_BY if name in plain}
+    shown = read_first(in_words, plain, known_by)
+    return showing.metadata(shown) | {"dagster/row_count": data.rows}
 
 
 def _kind(use_case: UseCase, name: str, *, text: bool) -> str:

@@ -91,6 +91,16 @@ class Service:
             raise Problem(404, f"There is no use case {name!r} here; there are: {known}.")
         return self.workspace.of(self.use_cases[name])
 
+    def period(self, name: str, day: str) -> str:
+        """The week in which a day lies, of a use case that has weeks; else the day.
+
+        Raises
+        ------
+        Problem
+            404, if it is not served.
+        """
+        return self.stores(name).use_case.partitions.holding(day)
+
     @contextmanager
     def open(self, name: str) -> Iterator[Stores]:
         """What there is of a use case, which remembers the commits that it has seen; for one thread at a time.

@@ -101,6 +101,16 @@ class Partitions(Strict):
             return (date - dt.timedelta(days=date.weekday())).isoformat()
         return self._hour(self._midnight(date)) if self.every == "hour" else date.isoformat()
 
+    def holding(self, key: str) -> str:
+        """The week in which a day lies, where there are weeks: who asks by a date may mean any; other keys as they are.
+
+        Examples
+        --------
+        >>> Partitions(every="week").holding("2026-01-07"), Partitions().holding("2026-01-07")
+        ('2026-01-05', '2026-01-07')
+        """
+        return self.of_date(date_of(key)) if self.every == "week" else key
+
     def start(self, key: str) -> dt.datetime:
         """When a period begins, in UTC; in a zone without that midnight, as the clock leaps over it."""
         date, hour, offset = _parts(key)

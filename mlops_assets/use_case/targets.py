@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from mlops_assets.errors import UsageError
 from mlops_assets.plugins.targets import Target
@@ -58,9 +58,25 @@ class FilesTarget(Strict):
 
 
 LONGEST = 63
-"""Signs that PostgreSQL keeps of a name; it cuts off the others in silence."""
+"""Bytes that PostgreSQL keeps of a name; it cuts off the others in silence."""
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=LONGEST)]
+
+def check_name(name: str) -> str:
+    """The name of a table or of a schema, seen to be one that a database keeps; it is quoted wherever it stands.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if not name.strip() or not name.isprintable():
+        raise ValueError(f"{name!r} is no name: it needs signs that can be seen, and no others but blanks")
+    if (size := len(name.encode())) > LONGEST:
+        raise ValueError(f"{name!r} has {size} bytes, and a database keeps {LONGEST} of a name")
+    return name
+
+
+Name = Annotated[str, AfterValidator(check_name)]
 
 LEDGER = "mlops_assets_deliveries"
 """The table beside that of the predictions that says which publication of each day it holds."""

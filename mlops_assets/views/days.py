@@ -12,7 +12,8 @@ from mlops_assets.journey.score.checks import DayCheck, check_current, check_row
 from mlops_assets.monitoring.kept import Judged, verdict_of
 from mlops_assets.storage.accounting import ListingAccounting, PredictionsAccounting, ReadingAccounting
 from mlops_assets.storage.tables import Published
-from mlops_assets.views.status import NUMBERS, are_current, deliveries_of, time_of
+from mlops_assets.views.brought import deliveries_of
+from mlops_assets.views.status import NUMBERS, are_current, time_of
 from mlops_assets.workspace import Stores
 
 STATES = {

@@ -127,7 +127,7 @@ def read_first(*parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _says_nothing(value: Any) -> bool:
-    return value == NONE or (value in ("", 0) and not isinstance(value, bool))
+    return value is None or value == NONE or (value in ("", 0) and not isinstance(value, bool))
 
 
 def raw_files(stores: Stores, day: str, manifest: Manifest) -> Made:

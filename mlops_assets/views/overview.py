@@ -239,8 +239,10 @@ def _care(known: Known, told: Mapping[str, Any]) -> list[str]:
     if told["drift"] and told["drift"]["doubt"]:
         found.append(_bare(told["drift"]["doubt"]))
     # a use case may have many targets, and what is wrong is on the page of the day
-    behind = [name for name, one in told["deliveries"].items() if one["delivered"] != "yes"]
-    return [*found, *([f"it was not brought to {', '.join(behind)}"] if behind else [])]
+    without = [name for name, one in told["deliveries"].items() if one["delivered"] in ("no", "begun")]
+    before = [name for name, one in told["deliveries"].items() if one["delivered"] == "old"]
+    found += [f"it was not brought to {', '.join(without)}, or not whole"] if without else []
+    return [*found, *([f"{', '.join(before)} has it as it was published before"] if before else [])]
 
 
 def _is_judged(told: Mapping[str, Any]) -> bool:

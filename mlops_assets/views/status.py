@@ -18,6 +18,7 @@ from mlops_assets.storage.integrity import read_json
 from mlops_assets.storage.tables import Published
 from mlops_assets.use_case import UseCase
 from mlops_assets.use_case.notices import find_notice
+from mlops_assets.views.brought import DELIVERED, behind_lines, deliveries_of
 from mlops_assets.views.output import text_table
 from mlops_assets.workspace import Stores, Workspace
 
@@ -206,34 +207,6 @@ def render_survey(use_cases: list[dict[str, Any]]) -> str:
     return text_table(lines).rstrip()
 
 
-def deliveries_of(targets: Mapping[str, Deliveries], day: str) -> dict[str, dict[str, Any]]:
-    """What each target of a use case has of a day."""
-    return {name: _delivery_of(records, day) for name, records in targets.items()}
-
-
-def _delivery_of(records: Deliveries, day: str) -> dict[str, Any]:
-    """Whether a target has the day as it is published, and what it was brought last."""
-    last, published = records.read(day), records.published(day)
-    of_table = {"table": records.table}
-    if last is None:
-        return {"delivered": "no", **of_table}
-    if published is None:
-        state = "no"
-    elif records.has(day, published):
-        state = "yes"
-    else:  # what was brought last is another publication, or is not there in whole
-        state = "old" if last.done else "begun"
-    return {
-        "delivered": state,
-        **of_table,
-        "when": last.when,
-        "rows": last.rows,
-        "model_version": last.model_version,
-        "guarantee": last.guarantee,
-        "attempt": last.attempt,
-    }
-
-
 def _flagged(accounting: PredictionsAccounting) -> dict[str, dict[str, int]]:
     """Rows without a fresh answer, by enrichment."""
     return {name: asdict(rows) for name, rows in accounting.unanswered.items()}
@@ -275,7 +248,8 @@ def render(state: dict[str, Any], days: tuple[str, str] | None = None) -> str:
     """
     shown = [day for day in state["days"] if days is None or days[0] <= day["day"] <= days[1]]
     beside = [said for said in (state["passed_over"], state["forgotten"]) if said]
-    parts = [days_table(shown), *beside, *_noticed_lines(shown), *_champion_lines(state)]
+    behind = behind_lines(state["use_case"], shown)
+    parts = [days_table(shown), *beside, *behind, *_noticed_lines(shown), *_champion_lines(state)]
     return f"{state['use_case']}\n\n" + "\n\n".join(parts)
 
 
@@ -308,7 +282,7 @@ def days_table(days: Sequence[dict[str, Any]]) -> str:
     if any(day["current"] is False for day in days):  # rows were read again since, and a condition kept them back
         columns["of these rows"] = [{True: "yes", False: "no", None: "-"}[day["current"]] for day in days]
     for target in days[0]["deliveries"]:
-        columns[f"to {target}"] = [day["deliveries"][target]["delivered"] for day in days]
+        columns[f"to {target}"] = [DELIVERED[day["deliveries"][target]["delivered"]] for day in days]
     if any(day["flagged"] for day in days):
         columns["flagged"] = [_number(_flagged_rows(day)) for day in days]
     return text_table([list(columns), *map(list, zip(*columns.values(), strict=True))]).rstrip()

@@ -27,6 +27,7 @@ class Positions:
     def __init__(self, known: np.ndarray, unknown: int = -1) -> None:
         self._unknown = unknown
         self._missing = unknown
+        self._table: np.ndarray | None = None
         known = np.asarray(known, np.float64) + 0.0  # -0.0 has another hash than 0.0
         for self._scale in SCALES:
             if (table := _table(known, self._scale, unknown)) is not None:
@@ -36,7 +37,7 @@ class Positions:
                 for place in np.flatnonzero(np.isnan(known)):
                     self._missing = int(place)
                 return
-        self._table, self._known = None, pa.array(known)
+        self._known = pa.array(known)
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """The position of each value, int64 in an array that may be written to."""
@@ -49,8 +50,8 @@ class Positions:
 
     def _by_table(self, values: np.ndarray, table: np.ndarray) -> np.ndarray:
         """The same by a table; what stands in it is compared, so any other value may come to the same place."""
-        whole = values if self._scale == 1 else np.rint(values * self._scale)
-        with np.errstate(invalid="ignore"):  # NaN and what is too large become some number
+        with np.errstate(over="ignore", invalid="ignore"):  # NaN and what is too large become some number
+            whole = values if self._scale == 1 else np.rint(values * self._scale)
             codes = whole.astype(np.int32)
         codes -= self._before
         places: np.ndarray = table.take(codes, mode="clip")
@@ -65,7 +66,8 @@ def _table(known: np.ndarray, scale: int, unknown: int) -> tuple[np.int32, np.nd
 
     The first and the last entry are for what is none of them.
     """
-    numbers = known[~np.isnan(known)] * scale
+    with np.errstate(over="ignore"):
+        numbers = known[~np.isnan(known)] * scale
     if not (np.abs(numbers) < DENSE).all():
         return None
     codes = np.rint(numbers).astype(np.int32)

@@ -10,7 +10,7 @@ import pytest
 
 from mlops_assets.components import MlUseCase
 from mlops_assets.components.arrivals import _request
-from mlops_assets.components.beginning import RECENT, beginning, beginning_sensor, with_beginning
+from mlops_assets.components.beginning import beginning, beginning_sensor, with_beginning
 from mlops_assets.components.private import ASSET_PARTITION_RANGE_START_TAG, PARTITION_NAME_TAG
 from mlops_assets.definitions import definitions_of
 from mlops_assets.journey.read.arrivals import Finding, Verdict
@@ -67,14 +67,16 @@ def test_a_day_whose_files_are_gone_is_drawn_as_long_as_it_is_in_the_lake(stores
 
 
 def test_where_nothing_lies_yet_yesterday_and_today_are_drawn(stores: Stores) -> None:
-    assert RECENT == 2
     assert beginning(stores) == day_before(1)
 
 
-def test_every_day_that_a_sensor_watches_is_drawn(workspace: Workspace) -> None:
+def test_days_that_a_sensor_watches_are_drawn_once_they_have_files(workspace: Workspace) -> None:
+    """Four days of files are four of five, and not four of seven that look as if something had gone wrong."""
     flagship = workspace.of(load_use_case(OWN_USE_CASES / "transactions"))
     assert flagship.use_case.sensor is not None
-    assert beginning(flagship) == day_before(flagship.use_case.sensor.window_days - 1)
+    assert beginning(flagship) == day_before(1)
+    put(flagship, day_before(4))
+    assert beginning(flagship) == day_before(4)
 
 
 def test_what_lies_before_the_start_or_is_no_day_is_not_drawn(stores: Stores) -> None:
@@ -82,12 +84,33 @@ def test_what_lies_before_the_start_or_is_no_day_is_not_drawn(stores: Stores) ->
     assert beginning(stores) == day_before(3)
 
 
-@pytest.mark.parametrize(("every", "first"), [("hour", "2026-01-07T00"), ("week", "2026-01-05")])
-def test_of_hours_and_weeks_the_first_one_of_that_day_is_drawn(stores: Stores, every: str, first: str) -> None:
-    rhythm = Partitions.model_validate({"every": every})
-    other = stores.workspace.of(stores.use_case.model_copy(update={"partitions": rhythm}))
-    put(other, "2026-01-07T05" if every == "hour" else "2026-01-05", table=True)
+def with_rhythm(stores: Stores, every: str, zone: str = "UTC") -> Stores:
+    rhythm = Partitions.model_validate({"every": every, "timezone": zone})
+    return stores.workspace.of(stores.use_case.model_copy(update={"partitions": rhythm}))
+
+
+@pytest.mark.parametrize(
+    ("every", "folder", "first"),
+    [
+        ("hour", "2026-01-07T05", "2026-01-07T05"),
+        ("hour", "2025-10-26T02%2B0100", "2025-10-26T02+0100"),
+        ("week", "2026-01-05", "2026-01-05"),
+        ("hour", "2026-01-07", "2026-01-07T00"),
+        ("day", "2026-01-07T05", "2026-01-07"),
+    ],
+)
+def test_of_hours_and_weeks_the_first_one_that_has_files_is_drawn_whatever_rhythm_made_the_table(
+    stores: Stores, every: str, folder: str, first: str
+) -> None:
+    other = with_rhythm(stores, every, "Europe/Berlin" if "%" in folder else "UTC")
+    put(other, folder, table=True)
     assert beginning(other) == first
+
+
+def test_of_hours_those_since_the_last_one_are_drawn_and_not_two_days_of_grey(stores: Stores) -> None:
+    assert beginning(with_rhythm(stores, "hour")) == (dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)).strftime(
+        "%Y-%m-%dT%H"
+    )
 
 
 def test_where_nobody_can_tell_what_lies_there_days_are_drawn_from_the_start(

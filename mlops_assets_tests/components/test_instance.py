@@ -236,7 +236,11 @@ def test_dagsters_own_dev_has_the_home_of_all_commands_and_keeps_nothing_beside_
 
 
 def test_a_home_that_is_named_is_that_home(tmp_path: Path) -> None:
-    assert HomeInstance.config_defaults(str(tmp_path)) == InstanceRef.config_defaults(str(tmp_path))
+    ours, theirs = HomeInstance.config_defaults(str(tmp_path)), InstanceRef.config_defaults(str(tmp_path))
+    assert {name for name in theirs if ours[name] != theirs[name]} == {"storage"}
+    assert [one and one.config_dict for one in (ours["storage"], theirs["storage"])] == [
+        {"base_dir": str(tmp_path)}
+    ] * 2
 
 
 def test_dagsters_temporary_homes_are_called_so() -> None:

@@ -23,6 +23,8 @@ from mlops_assets.monitoring.verdicts import Watcher
 from mlops_assets.use_case import Delivering, Partitions, UseCase
 from mlops_assets.use_case.partitions import Every, folder_of
 from mlops_assets.views.performance import performance
+from mlops_assets.workspace import Workspace
+from mlops_assets_tests.helpers.asked_api import Api, problem
 from mlops_assets_tests.helpers.backfills import backfill, daemon
 from mlops_assets_tests.helpers.homes import copy_home
 from mlops_assets_tests.helpers.stage import Stage, small
@@ -192,7 +194,22 @@ def test_weeks_over_the_end_of_a_year_are_read_predicted_judged_audited_and_deli
             assert [judged.verdict.day for judged in Watcher(stores).explain_all(WEEKS)] == [*WEEKS]
             assert all(stores.lake.audit(week).exists() for week in WEEKS)
             assert days_with(tmp_path / "shop.db") == {*WEEKS}
+            see_week_by_any_of_its_days(Api.of(Workspace(stores.settings), stores.use_case), WEEKS[1], "2026-01-01")
     assert folder_of(WEEKS[1]) == "day=2025-12-29"
+
+
+def see_week_by_any_of_its_days(api: Api, week: str, day: str) -> None:
+    """Who asks the API or a page by a date need not know on which day the week began."""
+    base = "/v1/use-cases/transactions/days"
+    assert api.read(f"{base}/{day}")["day"] == week
+    assert [one["day"] for one in api.read(base, **{"from": day, "to": day})["days"]] == [week]
+    for rows in ("predictions", "rejects"):
+        told = api.read(f"{base}/{day}/{rows}")
+        assert told == {**api.read(f"{base}/{week}/{rows}"), "day": week}
+    for page in ("data", "data/rejects", "predictions", "label", "drift"):
+        shown = api.get(f"/pages/transactions/{page}", day=day)
+        assert (shown.status, week in shown.text, day in shown.text) == (200, True, False), page
+    assert problem(api.get(f"{base}/2027-01-06"), 404)["detail"].startswith("Nothing of 2027-01-04 is known of")
 
 
 def days_with(database: Path) -> set[str]:

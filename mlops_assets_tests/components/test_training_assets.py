@@ -118,7 +118,7 @@ def test_a_training_ends_with_a_champion(trained: Stage) -> None:
 def test_the_training_set_tells_its_rows_its_split_and_its_fingerprint(trained: Stage) -> None:
     shown = trained.metadata("training_set")
     labelled = sum(len(trained.published("rows", day)) for day in DAYS)
-    assert shown["dagster/row_count"] == shown["rows"] == labelled - shown["duplicates"]
+    assert shown["dagster/row_count"] == shown["rows"] == labelled - shown.get("duplicates", 0)
     assert 0 < shown["held_out"] < shown["rows"] / 2
     assert shown["days"] == " to ".join(DAYS)
     assert "| city | category |" in shown["features"]
@@ -127,6 +127,19 @@ def test_the_training_set_tells_its_rows_its_split_and_its_fingerprint(trained: 
     assert event is not None
     assert event.asset_materialization is not None
     assert shown["fingerprint"] in event.asset_materialization.tags.values()
+
+
+def test_pages_begin_with_what_a_person_asks_and_show_neither_zeros_nor_what_is_empty(trained: Stage) -> None:
+    """Also those of feedback, before anybody has said anything."""
+    assert trained.execute("monitoring").success
+    for name in ("training_set", "candidates", "evaluation", "champion", "feedback", "live_metrics", "scored_days"):
+        shown = trained.metadata(name)
+        first = next(iter(shown.values()))
+        assert isinstance(first, str), name
+        assert " " in first, (name, first)  # words, and no fingerprint, path or number
+        # figures over time have their zeros, and so has the count of rows that Dagster shows apart
+        empty = {key for key, value in shown.items() if value in (None, "", "none", 0) and "/" not in key}
+        assert {key for key in empty if not isinstance(shown[key], bool)} == set(), name
 
 
 def test_the_candidates_tell_class_parameters_time_and_size(trained: Stage) -> None:

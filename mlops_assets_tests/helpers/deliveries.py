@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +26,9 @@ SCHEMA = pa.schema(
 Rows = dict[tuple[str, int], str]
 """File and line: what is predicted."""
 SOME: Rows = {("a.csv", 1): "food", ("a.csv", 2): "", ("b.csv", 1): 'a "b",\n\\.', ("ü.csv", 1): "\\N"}
+
+NAMES = ("Order", "a b", 'a"b', "a'b", "50%", "%(x)s", ":x", "a.b", "select", "Größe", "a;b--")
+"""Columns that need quotes."""
 
 
 def delivery(
@@ -71,6 +75,21 @@ def delivery(
     )
 
 
+def of_names(published: int, rows: int, names: Sequence[str] = NAMES) -> Delivery:
+    """A day whose columns have such names, of some rows that say of which publication they are."""
+    schema = pa.schema(
+        {"day": pa.string(), "file": pa.string(), "line": pa.int32(), **dict.fromkeys(names, pa.string())}
+    )
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(1, rows + 1, 2):
+            lines = [*range(start, min(start + 2, rows + 1))]
+            said = [[f"v{published}"] * len(lines)] * len(names)
+            yield pa.record_batch([[DAY] * len(lines), ["a.csv"] * len(lines), lines, *said], schema=schema)
+
+    return replace(delivery(published=published), rows=rows, schema=schema, batches=batches, table="rows")
+
+
 def messages(servers: str, topic: str, number: int) -> list[tuple[bytes, dict[str, Any]]]:
     """The first messages of a topic: key and value; read without a group, whose members a broker waits for."""
     from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
@@ -87,3 +106,16 @@ def messages(servers: str, topic: str, number: int) -> list[tuple[bytes, dict[st
     finally:
         consumer.close()
     return found
+
+
+def sent(servers: str, topic: str) -> int:
+    """How many messages a topic has."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "test", "log_level": 0})
+    try:
+        parts = consumer.list_topics(topic, timeout=20).topics[topic].partitions
+        ends = [consumer.get_watermark_offsets(TopicPartition(topic, part), timeout=20) for part in parts]
+        return sum(behind - first for first, behind in ends)
+    finally:
+        consumer.close()

@@ -97,6 +97,11 @@ def wait_for_part(shop: Shop, table: str, day: str) -> None:
 
 def scale(shop: Shop, **keys: Any) -> None:
     """Change keys of `scale` of the use case beside a home, which is a link until then."""
+    change(shop, "scale", **keys)
+
+
+def change(shop: Shop, attribute: str, **keys: Any) -> None:
+    """Change keys of an attribute of the use case beside a home, which is a link until then."""
     place = shop.home.parent / "use_cases"
     if place.is_symlink():
         original = place.resolve()
@@ -104,7 +109,7 @@ def scale(shop: Shop, **keys: Any) -> None:
         shutil.copytree(original, place)
     file = place / "visits" / "defs.yaml"
     content = yaml.safe_load(file.read_text())
-    content["attributes"]["scale"] |= keys
+    content["attributes"][attribute] |= keys
     file.write_text(yaml.safe_dump(content, sort_keys=False))
 
 

@@ -69,9 +69,9 @@ class Queue:
         self.instance.report_dagster_event(starting, run_id=run.run_id)
         execute_run(_InRepository(self.stage.definitions, run.job_name), self.run(run.run_id), self.instance)
 
-    def day(self, day: str) -> dg.DagsterRun:
+    def day(self, day: str, **tags: str) -> dg.DagsterRun:
         """The run of a day, from the queue."""
-        run = self._make(f"{self.stage.use_case.name}_daily", {"dagster/partition": day})
+        run = self._make(f"{self.stage.use_case.name}_daily", {"dagster/partition": day, **tags})
         return self._execute(run)
 
     def range(self, tags: dict[str, str], config: dict[str, Any]) -> dg.DagsterRun:

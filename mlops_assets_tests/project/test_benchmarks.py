@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import cProfile
 import datetime as dt
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from benchmarks import growth, measure, monitors, starts, trying, watching
+from benchmarks import growth, measure, monitors, shard, starts, trying, watching
 from benchmarks.__main__ import main
 from benchmarks.data import SEED, make_day
 from benchmarks.plans import plan
 from benchmarks.records import Record, append, read
 from benchmarks.report import write
 from benchmarks.sections import kept, put_section
+from mlops_assets.journey.model.model import Model
 from mlops_assets.settings import OWN_USE_CASES
 from mlops_assets.tools.sampling import write_sample
 from mlops_assets.use_case import find_use_case
@@ -90,6 +93,25 @@ def account(path: Path) -> tuple[bytes, ...]:
 @pytest.mark.long
 def test_every_way_predicts_what_we_predict(tmp_path: Path) -> None:
     assert main(["--quick", "--folder", str(tmp_path), "--report", str(tmp_path / "page.md")]) == 0
+
+
+@pytest.mark.long
+def test_a_shard_is_told_stage_by_stage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--files", "40", "--rows", "20", "--known", "20", "--repeat", "1", "--folder", str(tmp_path)]
+    assert shard.main(small) == 0
+    told = dict(line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line[:1] == "|")
+    assert float(told["the shard"]) > 0
+    assert all(float(told[stage]) > 0 for stage in shard.STAGES)
+
+
+def test_stages_of_a_shard_and_all_else_are_its_whole_time() -> None:
+    profiler = cProfile.Profile()
+    profiler.runcall(Model(None, {"x": None}, (), "").matrix, pa.table({"x": [1.0]}))  # type: ignore[arg-type]
+    stages = shard.staged(profiler, whole=10)
+    assert stages["matrix"] > 0
+    assert stages["parse"] == 0
+    assert sum(stages.values()) == pytest.approx(10)
+    assert "| matrix |" in shard.page({"the shard": 1.0}, stages)
 
 
 def test_what_starting_costs_is_a_section_that_is_replaced_and_survives_the_rest_of_the_page(tmp_path: Path) -> None:

@@ -294,6 +294,13 @@ def test_texts_are_read_word_by_word_beside_other_columns_and_alone(draft: Draws
         ("SimpleImputer", "numbers"),
         ("drop", ("review",)),
     ]
+    boosting = case.training.candidates["boosting"]
+    assert "multi_strategy" not in boosting.parameters
+    (words,) = boosting.prepare
+    assert (words.use.rpartition(".")[2], words.columns, words.parameters["max_features"]) == (
+        *("TfidfVectorizer", ("review",)),
+        300,
+    )
     alone = draft(table({"review": texts}), case="alone").use_case
     assert list(alone.training.candidates) == ["majority", "linear"]
 
@@ -304,6 +311,12 @@ def test_numbers_of_the_rows_are_no_feature_and_have_no_bounds(draft: Draws) -> 
     assert (found.use_case.columns["row_value"].min, found.use_case.columns["row_value"].max) == (None, None)
     with pytest.raises(UsageError, match=r"No column is left to learn from: .*: row_value \(id\)\."):
         draft(table({"row": list(range(40))}), case="alone")
+
+
+def test_numbers_of_rows_some_of_which_were_taken_out_are_no_feature_either(draft: Draws) -> None:
+    kept = [row for row in range(1, 181) if row % 3]
+    found = draft(table({"row": kept, "fifth": [row * 5 for row in kept], "x": ["1", "5", "9"]}, rows=120))
+    assert list(describe(found.use_case).model) == ["fifth", "x"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from mlops_assets.journey.features.crosses import BETWEEN, Pairs, positions
 
 LARGEST: Final = float(np.finfo(np.float32).max)
 """Largest number that an estimator takes: trees see float32, and scikit-learn refuses a matrix that does not fit."""
@@ -27,18 +28,21 @@ def to_matrix(
     batch: pa.Table,
     vocabularies: Mapping[str, pa.Array | Literal["text"] | None],
     too_large: Counter[str] | None = None,
+    pairs: dict[tuple[str, str], Pairs] | None = None,
 ) -> np.ndarray:
     """What an estimator sees: numbers, and the texts as they are.
 
     Parameters
     ----------
     batch
-        Columns of `model_input`.
+        Columns of `model_input`; of a cross its parts, where SQL has made no text of it.
     vocabularies
         For each column of the model, in order: the values that a category knows, `TEXT` for a text, or None for a
         number. A value of a category becomes its position in the vocabulary; an unknown one, or none, becomes -1.
     too_large
         Takes up, by column, how many numbers were infinite or beyond `LARGEST`.
+    pairs
+        Takes up how crosses with these vocabularies are found, for whoever asks again.
 
     Returns
     -------
@@ -58,9 +62,7 @@ def to_matrix(
         if position in texts:  # these come last, once it is known that the matrix is one of objects
             continue
         if vocabulary is not None:
-            # one Arrow call a column: encoders in the pipeline would look at 250,000 Python strings a shard
-            codes = pc.index_in(column, value_set=vocabulary)
-            matrix[:, position] = codes.fill_null(-1).to_numpy()
+            matrix[:, position] = _codes(name, batch, vocabulary, pairs)
         else:
             # unsafe: an integer beyond 2**53 is rounded, as every estimator would
             numbers = matrix[:, position]
@@ -71,8 +73,20 @@ def to_matrix(
     # one of objects, which every scikit-learn class takes: a DataFrame would bring names of columns into the estimators
     mixed = matrix.astype(object, order="F")
     for position, column in texts.items():
-        mixed[:, position] = column.fill_null("").to_pylist()
+        mixed[:, position] = column.cast(pa.string()).fill_null("").to_pylist()
     return mixed
+
+
+def _codes(name: str, batch: pa.Table, vocabulary: pa.Array, pairs: dict[tuple[str, str], Pairs] | None) -> np.ndarray:
+    """The position of each value of a category, -1 for what is unknown or none."""
+    values = batch[name].combine_chunks()
+    between = (batch.schema.field(name).metadata or {}).get(BETWEEN)
+    if between is None:
+        return positions(values, vocabulary)
+    key, known = (name, between.decode()), {} if pairs is None else pairs
+    if key not in known:
+        known[key] = Pairs(vocabulary, key[1])
+    return known[key].codes(values)
 
 
 def _empty_too_large(name: str, numbers: np.ndarray, counts: Counter[str] | None) -> None:

@@ -49,6 +49,8 @@ def compute(
     sql: str,
     file_features: pa.Table | None = None,
     answers: Mapping[str, pa.Table] = NOTHING,
+    *,
+    coded: bool = False,
 ) -> Iterator[tuple[pa.Table, np.ndarray]]:
     """Run the SQL over the rows of one shard, a batch at a time.
 
@@ -66,6 +68,8 @@ def compute(
         The stored result of the view `file_features` for these rows, if there is one.
     answers
         The answers of enrichments for the keys of these rows, by name; one that is not among them has none.
+    coded
+        Whether crosses come as their parts, of which `to_matrix` knows, and not as texts; see `crosses`.
 
     Yields
     ------
@@ -88,11 +92,11 @@ def compute(
         tables["file_features"] = _numbered(file_features, rows)
     where, positions_of = f"{use_case.name}/features.sql", _Positions(rows)
     with sql_errors(use_case, day), kept_sql(sql, tables) as features:
-        for batch in features.select("model_input", day, tables):
+        for batch in features.model_input(day, tables, coded=coded):
             positions = positions_of.rows(batch)
             if positions is None:
                 raise NotEveryRow(f"{where}: `model_input` has a `file` and `line` that no row has.")
-            yield pa.Table.from_batches([batch]), positions
+            yield batch, positions
     # a join that loses or doubles rows is the commonest mistake in SQL, and nobody would see it in the predictions
     if (positions_of.seen != 1).any():
         lost, doubled = int((positions_of.seen == 0).sum()), int((positions_of.seen > 1).sum())
@@ -205,11 +209,18 @@ class _Positions:
 
     def __init__(self, rows: pa.Table) -> None:
         self.seen = np.zeros(rows.num_rows, np.int64)
+        self._next = 0
         self._keys = _keys(rows["file"].combine_chunks().indices, rows["line"]) if rows.num_rows else np.zeros(0)
 
-    def rows(self, batch: pa.RecordBatch) -> np.ndarray | None:
+    def rows(self, batch: pa.Table) -> np.ndarray | None:
         """The position of each row of a batch; None if one of them is no row of the shard."""
         keys = _keys(batch["file"], batch["line"])
+        # nobody may rely on it, but nearly always rows come as they stand
+        next_ones = slice(self._next, self._next + len(keys))
+        self._next = next_ones.stop
+        if np.array_equal(self._keys[next_ones], keys):
+            self.seen[next_ones] += 1
+            return np.arange(next_ones.start, next_ones.stop)
         # a key behind the last one would point past the end
         positions = np.searchsorted(self._keys, keys).clip(max=max(0, len(self._keys) - 1))
         if not np.array_equal(self._keys[positions], keys):

@@ -23,7 +23,8 @@ import pyarrow as pa
 
 from mlops_assets.errors import ConfigError
 from mlops_assets.journey.enrich.answers import stored_schema
-from mlops_assets.journey.features.allowed import SqlRefused, views_of
+from mlops_assets.journey.features.allowed import SqlRefused, Text, views_of
+from mlops_assets.journey.features.crosses import Parted, part_crosses
 from mlops_assets.journey.read.contract import rows_schema
 from mlops_assets.storage.files import read_part
 from mlops_assets.storage.locked import open_locked
@@ -35,6 +36,9 @@ BATCH = 20_000
 
 MODEL_INPUT = "model_input"
 """The view of what the model sees."""
+
+PARTS = "_model_input"
+"""The same without the texts of its crosses; see `crosses`."""
 
 ROWS = "arrow_rows"
 """The rows of a shard without their day, which the view `rows` adds."""
@@ -106,10 +110,34 @@ class FeatureSql:
             # asked for once: to bind a view costs a fifth of what running it over a file does
             self._views = {view: self._database.table(view) for view in views}
             self._types = {view: _columns(relation) for view, relation in self._views.items()}
+            self._parted = self._part_crosses(views[MODEL_INPUT])
 
     def columns(self, view: str) -> dict[str, pa.DataType]:
         """The columns of one of its views with their types; of none, where there is no such view."""
         return self._types.get(view, {})
+
+    def _part_crosses(self, view: Text) -> tuple[Parted, duckdb.DuckDBPyRelation] | None:
+        """The model's input without the texts of its crosses; None where there are none, or it must stay as it is."""
+        try:
+            parted = part_crosses(self._database, view.sql.encode()[view.query :].decode())
+            if parted is None:
+                return None
+            self._database.execute(f"CREATE VIEW {PARTS} AS {parted.query}")
+            relation = self._database.table(PARTS)
+            suits = parted.suits(self.columns(MODEL_INPUT), _columns(relation))
+        # such as another column that is made of a cross; or one that is nested more deeply than Python's calls
+        except (duckdb.Error, RecursionError):
+            return None
+        return (parted, relation) if suits else None
+
+    def model_input(self, day: str, tables: Mapping[str, pa.Table], *, coded: bool) -> Iterator[pa.Table]:
+        """The rows of `model_input` as of `select`; coded, without the texts of its crosses, see `Parted`."""
+        if self._parted is None or not coded:
+            yield from map(_as_table, self.select(MODEL_INPUT, day, tables))
+            return
+        parted, relation = self._parted
+        with self._holding(day, tables), relation.to_arrow_reader(BATCH) as reader:
+            yield from map(parted.with_crosses, reader)
 
     # no PREPARE: DuckDB plans again, and stale rows of cached plans are reported
     def select(self, view: str, day: str, tables: Mapping[str, pa.Table]) -> Iterator[pa.RecordBatch]:
@@ -151,6 +179,10 @@ class FeatureSql:
             for name in tables:
                 self._database.unregister(name)
             self.is_idle = True
+
+
+def _as_table(batch: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([batch])
 
 
 def _columns(relation: duckdb.DuckDBPyRelation) -> dict[str, pa.DataType]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from mlops_assets.journey.features.crosses import Pairs
 from mlops_assets.journey.features.matrix import to_matrix
 from mlops_assets.journey.model.archive import Kept, Known, copy_model, read_model, write_model
 from mlops_assets.journey.model.calibrator import Calibrator
@@ -78,6 +79,10 @@ class Model:
         }
 
     @cached_property
+    def _pairs(self) -> dict[tuple[str, str], Pairs]:
+        return {}
+
+    @cached_property
     def task(self) -> Task:
         """What it says: classes or numbers."""
         return task_of(self.classes, self.threshold)
@@ -100,7 +105,7 @@ class Model:
 
     def matrix(self, batch: pa.Table, too_large: Counter[str] | None = None) -> np.ndarray:
         """What the estimator sees; see `to_matrix`."""
-        return to_matrix(batch, self._vocabularies, too_large)
+        return to_matrix(batch, self._vocabularies, too_large, self._pairs)
 
     def probabilities(self, matrix: np.ndarray) -> np.ndarray:
         """What it says of each row: the probability of every class; or its number, with the ends of its interval."""

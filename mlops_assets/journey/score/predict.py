@@ -199,7 +199,7 @@ def answer(
     for sql in dict.fromkeys(model.sql for model in models):
         # SQL is half of the work: a challenger with the champion's SQL costs its own model alone
         sharing = [each for each in answers if each.model.sql == sql]
-        for batch, positions in compute(rows, day, use_case, sql, stored(sql), enriched):
+        for batch, positions in compute(rows, day, use_case, sql, stored(sql), enriched, coded=True):
             for each in sharing:
                 each.add(batch, positions)
     return answers

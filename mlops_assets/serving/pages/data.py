@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from mlops_assets.serving.bodies.query import day, read_query
+from mlops_assets.serving.bodies.query import day
 from mlops_assets.serving.finding import find_rejects
 from mlops_assets.serving.pages.site import Page, Site
 from mlops_assets.serving.problems import Problem
@@ -59,7 +59,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     profiles = Profiles()
 
     def show(request: Request) -> Response:
-        stores, asked = site.stores(request), read_query(request, {"day": day})
+        stores, asked = site.stores(request), site.query(request, {"day": day})
         days = _days(stores)
         chosen = asked.get("day") or next(iter(days), None)
         _see_published(stores, chosen, days)
@@ -76,7 +76,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
     def reject(request: Request) -> Response:
         stores = site.stores(request)
-        asked = read_query(request, {"day": day, "rule": str, "file": str, "cursor": str})
+        asked = site.query(request, {"day": day, "rule": str, "file": str, "cursor": str})
         return _rejects(site, request, stores, asked)
 
     return [Page("/{use_case}/data", show), Page("/{use_case}/data/rejects", reject)]

@@ -14,7 +14,7 @@ from mlops_assets.monitoring.lamp import Lamp
 from mlops_assets.monitoring.rows import Evidence
 from mlops_assets.monitoring.verdicts import Explained, NotWatched, Watcher
 from mlops_assets.serving.bodies import query
-from mlops_assets.serving.bodies.query import Read, read_query, refuse
+from mlops_assets.serving.bodies.query import Read, refuse
 from mlops_assets.serving.pages.site import Page, Site
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.use_case.drift import AGAINST, read_against
@@ -127,9 +127,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
 def _asked(site: Site, request: Request, **more: Read) -> dict[str, Any]:
     """What is asked for: a day, and what it is compared with, which is not itself."""
-    asked = read_query(request, {"day": query.day, "against": read_against, **more})
-    if "day" in asked:
-        asked["day"] = site.period(request, asked["day"])
+    asked = site.query(request, {"day": query.day, "against": read_against, **more})
     if "day" in asked and asked["day"] == asked.get("against"):
         refuse([Wrong("query.against", f"{asked['day']} is the day itself; compare it with another one")])
     return asked

@@ -31,7 +31,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     """The routes."""
 
     def show(request: Request) -> Response:
-        asked = read_query(request, {"day": day, "row": whole})
+        asked = site.query(request, {"day": day, "row": whole})
         return _show(site, request, asked.get("day"), asked.get("row"))
 
     async def say(request: Request) -> Response:

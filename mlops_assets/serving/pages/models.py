@@ -117,7 +117,7 @@ class _Models:
 
     def diff(self, request: Request) -> Response:
         """Two versions side by side."""
-        asked = read_query(request, {"before": whole, "after": whole, "day": day})
+        asked = self.site.query(request, {"before": whole, "after": whole, "day": day})
         stores = self.site.stores(request)
         name = stores.use_case.name
         before = asked.get("before") or stores.history.champion()

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from mlops_assets.serving.bodies import query
-from mlops_assets.serving.bodies.query import perhaps, read_query
+from mlops_assets.serving.bodies.query import perhaps
 from mlops_assets.serving.finding import MOST, Asked, Found, find_predictions
 from mlops_assets.serving.pages.site import Page, Site
 from mlops_assets.serving.problems import Problem
@@ -80,10 +80,10 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     def predictions(request: Request) -> Response:
         configured = site.use_case(request)
         use_case = configured.name
-        given = {**dict.fromkeys(KNOWN), **read_query(request, KNOWN)}
+        given = {**dict.fromkeys(KNOWN), **site.query(request, KNOWN)}
         with site.service.open(use_case) as stores:
             days = [*stores.lake.predictions.days()]
-        day = site.period(request, given["day"]) if given["day"] else days[-1] if days else None
+        day = given["day"] or (days[-1] if days else None)
         told: dict[str, Any] = {
             "given": given,
             "day": day,

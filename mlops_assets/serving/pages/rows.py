@@ -21,7 +21,7 @@ from mlops_assets.plugins import NotAttached
 from mlops_assets.plugins.sources import SourceError
 from mlops_assets.serving.bodies import query
 from mlops_assets.serving.bodies.pictures import TYPES, count_pixels, ending_of
-from mlops_assets.serving.bodies.query import Read, read_query
+from mlops_assets.serving.bodies.query import Read
 from mlops_assets.serving.pages.predictions import name_of
 from mlops_assets.serving.pages.site import Page, Site, go_to, small_form
 from mlops_assets.serving.problems import Problem
@@ -45,14 +45,14 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     """The routes."""
 
     def row(request: Request) -> Response:
-        return _page(site, request, **_which(read_query(request, {**KNOWN, "said": query.flag})))
+        return _page(site, request, **_which(site.query(request, {**KNOWN, "said": query.flag})))
 
     async def correct(request: Request) -> Response:
         sent = await small_form(request)
         return await run_in_threadpool(_correct, site, request, sent)
 
     def picture(request: Request) -> Response:
-        which = _which(read_query(request, {**KNOWN, "column": name_of}))
+        which = _which(site.query(request, {**KNOWN, "column": name_of}))
         return _picture(site.stores(request), **which)
 
     return [

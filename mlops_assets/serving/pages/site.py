@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -14,15 +15,17 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from mlops_assets.serving.bodies.query import Read, read_query
 from mlops_assets.serving.entrance.keys import COOKIE
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.service import Service, caller_of
 from mlops_assets.use_case import UseCase
-from mlops_assets.use_case.partitions import date_of
 from mlops_assets.views.html.addresses import ROOT
 from mlops_assets.views.html.render import asset, render
 from mlops_assets.workspace import Stores
 
+OF_DAYS = ("day", "as_of")
+"""Parameters that name a day."""
 BESIDE = ("/", "/docs")
 """What people open in a browser beside the pages."""
 FORM_COOKIE = "mlops_form"
@@ -121,8 +124,12 @@ class Site:
 
     def period(self, request: Request, day: str) -> str:
         """The week in which a day lies, if the use case has weeks: a field for dates offers every day; else the day."""
-        partitions = self.use_case(request).partitions
-        return partitions.of_date(date_of(day)) if partitions.every == "week" else day
+        return self.use_case(request).partitions.holding(day)
+
+    def query(self, request: Request, known: Mapping[str, Read]) -> dict[str, Any]:
+        """The parameters that are given, as of `read_query`; a day of a week stands for the week."""
+        asked = read_query(request, known)
+        return asked | {name: self.period(request, asked[name]) for name in OF_DAYS if asked.get(name)}
 
 
 class Page(Route):

@@ -20,7 +20,7 @@ from mlops_assets.serving.tables import form_of, page_of_rows
 from mlops_assets.views.days import Known, record, short_record
 from mlops_assets.views.predictions import Wanted, shaped
 
-Day = Annotated[query.Day, Path(description="The day.", examples=["2026-01-31"])]
+Day = Annotated[query.Day, Path(description="The day, or any day of a week.", examples=["2026-01-31"])]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="Rows of a page.")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before, as it was.")]
 Text = Annotated[str | None, Query(max_length=1_000)]
@@ -49,6 +49,7 @@ def router(service: Service) -> APIRouter:
         cursor: Cursor = None,
     ) -> Response:
         """The days that have raw files or were published, the newest first."""
+        first = service.period(use_case, first) if first else None
         with service.open(use_case) as stores:
             known = Known.of(stores)
             before = _read_day(cursor)
@@ -60,6 +61,7 @@ def router(service: Service) -> APIRouter:
     @routes.get(f"{base}/{{day}}", **answer("A day: numbers, checks, and where its rows are.", shapes.DayDetails))
     def get_day(use_case: name, day: Day) -> Response:
         """A day: its accounting, its checks and lamps, its rejects by rule, and where its rows are read."""
+        day = service.period(use_case, day)
         with service.open(use_case) as stores:
             known = Known.of(stores)
             if day not in known.days(day, day):
@@ -88,7 +90,7 @@ def router(service: Service) -> APIRouter:
         spreadsheet: Spreadsheet = False,
     ) -> Response:
         """The published predictions of a day."""
-        kind = form_of(request, form)
+        kind, day = form_of(request, form), service.period(use_case, day)
         asked = Asked(day, file, account, said, min_probability, max_probability, min_prediction, max_prediction)
         found = find_predictions(service, use_case, asked, cursor, limit, every_class=probabilities == "all")
         wanted = Wanted(probabilities == "all", apart=kind == CSV)
@@ -113,7 +115,7 @@ def router(service: Service) -> APIRouter:
         spreadsheet: Spreadsheet = False,
     ) -> Response:
         """The refused lines and files of a day, and behind them the rows without a prediction."""
-        kind = form_of(request, form)
+        kind, day = form_of(request, form), service.period(use_case, day)
         publication, rows, after = find_rejects(service, use_case, day, rule, file, cursor, limit)
         told = {"use_case": use_case, "day": day, "publication": publication}
         return page_of_rows(request, kind, told, rows, after, spreadsheet=spreadsheet)

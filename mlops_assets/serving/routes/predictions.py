@@ -68,9 +68,10 @@ def predict_route(service: Service, use_case: UseCase) -> Any:
 
     async def predict(request: Request) -> Response:
         asked = _read(request)
-        loaded = await choose(service, use_case, asked.version, asked.as_of)
+        as_of = asked.as_of and use_case.partitions.holding(asked.as_of)
+        loaded = await choose(service, use_case, asked.version, as_of)
         files = await read_files(request, use_case)
-        of_day = asked.as_of or service.today(use_case)
+        of_day = as_of or service.today(use_case)
         told: dict[str, Any] = {"request": id_of(request), "use_case": use_case.name, "version": loaded.version}
 
         def see(answered: list[Answered]) -> tuple[list[Answered], tuple[Sent, int] | None]:

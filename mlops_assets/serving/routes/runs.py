@@ -87,11 +87,11 @@ def router(service: Service) -> APIRouter:
     def run_day(
         request: Request,
         use_case: name,
-        day: Annotated[Day, Path(description="The day.", examples=["2026-01-31"])],
+        day: Annotated[Day, Path(description="The day, or any day of a week.", examples=["2026-01-31"])],
         key: Key = None,
     ) -> Response:
         """Start the run of a day, from its raw files to published predictions."""
-        stores = service.stores(use_case)
+        stores, day = service.stores(use_case), service.period(use_case, day)
         return start(request, day_run(use_case, day), key, lambda: check_day(stores, day))
 
     @routes.post(f"{base}/train", **started)
@@ -102,7 +102,8 @@ def router(service: Service) -> APIRouter:
         key: Key = None,
     ) -> Response:
         """Start a training; gate and `promotion` say whether its version becomes champion."""
-        days = (asked.retro_score.first, asked.retro_score.last) if asked and asked.retro_score else None
+        span = (asked.retro_score.first, asked.retro_score.last) if asked and asked.retro_score else None
+        days = (service.period(use_case, span[0]), service.period(use_case, span[1])) if span else None
         stores = service.stores(use_case)
         check = (lambda: check_retro(stores, *days)) if days else (lambda: None)
         return start(request, training(use_case, days), key, check)

@@ -137,8 +137,9 @@ async def _infer(service: Service, name: str, version: int | None, request: Requ
     rows = asked.inputs[0].shape[0]
     _see_size(use_case, rows)
     files = files_of(use_case, asked.inputs, values)
-    loaded = await _choose(service, name, version, asked.parameters.as_of)
-    day = asked.parameters.as_of or service.today(use_case)
+    as_of = asked.parameters.as_of and use_case.partitions.holding(asked.parameters.as_of)
+    loaded = await _choose(service, name, version, as_of)
+    day = as_of or service.today(use_case)
     names = [one.name for one in asked.outputs]
     counted = None if use_case.files.reader else rows
 

@@ -12,6 +12,9 @@ import yaml
 BOOSTED_CLASSES = 10
 """Most classes for which scikit-learn's boosting is proposed: it has a tree a class and round, and asks all of them."""
 
+BOOSTED_WORDS = 300
+"""Words of a text that boosting sees, the commonest: it looks at each of them for every split."""
+
 
 @dataclass(frozen=True)
 class Kinds:
@@ -36,12 +39,21 @@ class Kinds:
 
 
 class _Boosting(NamedTuple):
-    """A library that boosts trees: what must be installed for it, its classes, and their arguments."""
+    """A library that boosts trees: what must be installed for it, its classes, and their arguments.
+
+    Attributes
+    ----------
+    of_many
+        Further arguments where there are more than two classes and no words: of those each class gets trees of its own.
+    words
+        Whether it takes words, of which a row has few, as they are.
+    """
 
     module: str
     use: str
     parameters: Mapping[str, Any]
     of_many: Mapping[str, Any] = {}
+    words: bool = True
 
 
 BOOSTING = (
@@ -60,6 +72,7 @@ BOOSTING = (
         "sklearn",
         "sklearn.ensemble.HistGradientBoosting",
         {"max_iter": 200, "learning_rate": 0.05, "max_leaf_nodes": 15, "min_samples_leaf": 10, "early_stopping": False},
+        words=False,
     ),
 )
 """Libraries for boosting; the first that is installed is proposed."""
@@ -114,7 +127,7 @@ def write_candidates(kinds: Kinds, classes: int, rows: int) -> list[str]:
         *([*_IMPUTE, "            then: [{use: sklearn.preprocessing.StandardScaler}]"] if kinds.numbers else []),
         *(_ONE_HOT if kinds.words else []),
         *_read_words(kinds.texts, rows),
-        *([*_forest(kinds, classes), *_boosting(kinds, classes)] if kinds.plain else []),
+        *([*_forest(kinds, classes), *_boosting(kinds, classes, rows)] if kinds.plain else []),
     ]
 
 
@@ -129,17 +142,21 @@ def _forest(kinds: Kinds, classes: int) -> list[str]:
     ]
 
 
-def _boosting(kinds: Kinds, classes: int) -> list[str]:
-    """The lines of a candidate that sees the same, and takes what is missing as it is."""
+def _boosting(kinds: Kinds, classes: int, rows: int) -> list[str]:
+    """The lines of a candidate that takes what is missing as it is, and sees the commonest words, if it can."""
     library = next(each for each in BOOSTING if find_spec(each.module))
-    if classes > BOOSTED_CLASSES and not library.of_many:
+    words = library.words and bool(kinds.texts)
+    # trees for all classes at once take XGBoost five times as long to fit to words
+    at_once = library.of_many if classes > 2 and not (words and classes <= BOOSTED_CLASSES) else {}
+    if classes > BOOSTED_CLASSES and not at_once:
         return []
-    parameters = {**library.parameters, **(library.of_many if classes > 2 else {}), "random_state": 0}
+    parameters = {**library.parameters, **at_once, "random_state": 0}
+    texts = _read_words(kinds.texts, rows, BOOSTED_WORDS) if words else _dropped(kinds.texts)
     return [
         "      boosting:",
         f"        use: {library.use}{_kind(classes)}",
         f"        parameters: {_on_one_line(parameters)}",
-        *(["        prepare:", *_dropped(kinds.texts)] if kinds.texts else []),
+        *(["        prepare:", *texts] if texts else []),
     ]
 
 
@@ -151,10 +168,10 @@ def _dropped(texts: Iterable[str]) -> list[str]:
     return [f"          - {{use: drop, columns: [{text}]}}" for text in texts]
 
 
-def _read_words(texts: Iterable[str], rows: int) -> list[str]:
+def _read_words(texts: Iterable[str], rows: int, most: int = 20_000) -> list[str]:
     """The lines that count the words of each text; those of few rows are all kept."""
     fewest = 2 if rows >= 1_000 else 1
-    parameters = {"min_df": fewest, "max_features": 20_000, "sublinear_tf": True, "strip_accents": "unicode"}
+    parameters = {"min_df": fewest, "max_features": most, "sublinear_tf": True, "strip_accents": "unicode"}
     return [
         line
         for text in texts

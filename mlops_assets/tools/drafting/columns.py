@@ -77,8 +77,10 @@ PROSE, MOST_PHRASES = 4, 0.2
 """Words from which on average texts are read word by word, and most distinct ones a row that are categories still."""
 
 RUNNING = "Numbers the rows."
-LEAST_RUNNING = 10
-"""Rows from which on numbers without a gap are those of the rows, and no quantity."""
+LEAST_RUNNING, LEAST_WITH_GAPS = 10, 100
+"""Rows from which on numbers without a gap are those of the rows, and no quantity; and whole numbers of which each is
+there once and half of those between them, too: some rows were taken out. No quantity of so many rows is so by chance.
+"""
 
 RESERVED = frozenset({"day", "file", "line"})
 """Names of columns that the platform has itself."""
@@ -219,11 +221,15 @@ def guess_column(name: str, source: str | None, text: pa.DictionaryArray, form: 
 
 
 def _is_running(numbers: pa.Array) -> bool:
-    """Whether numbers are 1, 2, 3 and so on, from anywhere and in any order, each once."""
+    """Whether numbers are 1, 2, 3 and so on, from anywhere and in any order, each once; of many, some may be gone."""
     if len(numbers) < LEAST_RUNNING or numbers.null_count:
         return False
     ordered = np.sort(numbers.to_numpy())
-    return bool(ordered[0] == np.floor(ordered[0]) and np.all(np.diff(ordered) == 1))
+    steps = np.diff(ordered)
+    if ordered[0] != np.floor(ordered[0]) or np.any(steps < 1) or np.any(steps != np.floor(steps)):
+        return False
+    without_gap = bool(np.all(steps == 1))
+    return without_gap or (len(ordered) >= LEAST_WITH_GAPS and ordered[-1] - ordered[0] < 2 * len(ordered))
 
 
 def _role(role: Role, given: pa.Array, distinct: int, *, constant: bool) -> Role:

@@ -107,6 +107,7 @@ def write_yaml(plan: Plan, checks: list[str]) -> str:
         "",
         "attributes:",
         f"  description: {_flow(f'Predicts {plan.label}.')}",
+        "  owner: team:ml  # who answers for it, on every page of Dagster: team:NAME or an e-mail address",
         f"  start: {plan.start}",
         *(["", f"  source: {_flow(dict(plan.source))}"] if plan.source else []),
         *(["", f"  files: {_flow(changed)}"] if changed else []),

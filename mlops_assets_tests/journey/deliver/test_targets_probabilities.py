@@ -117,7 +117,7 @@ def test_a_table_that_was_made_without_them_is_left_alone_and_told_what_it_lacks
     deliver(wanting("sql", {"url_variable": "SHOP_URL"}, probabilities=False), lake, settings)
     with pytest.raises(
         TargetError,
-        match=r"probabilities is missing. Mend it \(ALTER TABLE toy_predictions ADD COLUMN probabilities TEXT\), or ",
+        match=r'probabilities is missing. Mend it \(ALTER TABLE "toy_predictions" ADD COLUMN "probabilities" TEXT\), or ',
     ):
         deliver(wanting("sql", {"url_variable": "SHOP_URL"}), lake, settings)
 

@@ -305,36 +305,3 @@ def test_two_deliveries_of_a_day_at_once_wait_for_each_other_and_the_newest_stan
         thread.join()
     assert cluster.rows() == {("a.csv", 1): "third"}
     assert cluster.ask(f"SELECT publication FROM {LEDGER}") == [("publication 3",)]
-
-
-class Killed(BaseException):
-    """Ends a delivery where a kill would."""
-
-
-class Ending(RedshiftTarget):
-    """A target that ends in the middle, and tidies up no more than a process that is killed."""
-
-    def _clear(self, *_: Any) -> None:
-        pass
-
-    def _replace(self, cursor: Any, statements: Statements, delivery: Delivery) -> None:
-        cursor.execute(statements.delete(), (delivery.day,))
-        raise Killed
-
-
-def load_and_end(cursor: Any, statement: str) -> None:
-    redshift.copy(cursor, statement)
-    raise Killed
-
-
-@pytest.mark.parametrize("copy", [load_and_end, redshift.copy], ids=["loaded", "deleted"])
-def test_a_delivery_that_ends_in_the_middle_leaves_the_old_day_and_the_next_one_takes_its_files(
-    cluster: Cluster, copy: Callable[[Any, str], None]
-) -> None:
-    cluster.deliver(delivery({("a.csv", 1): "old"}))
-    with pytest.raises(Killed):
-        Ending(cluster.target().parameters, copy).deliver(delivery(published=2))
-    assert cluster.rows() == {("a.csv", 1): "old"}
-    assert len(cluster.left()) == 2, "a file and the manifest"
-    cluster.deliver(delivery(published=2))
-    assert (cluster.rows(), cluster.left()) == (SOME, [])

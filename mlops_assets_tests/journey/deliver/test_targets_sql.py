@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-import multiprocessing
 import os
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import make_url
 
 from mlops_assets.journey.deliver.targets.sql import SqlTarget
 from mlops_assets.plugins.targets import Delivery, TargetDown, TargetError
 from mlops_assets.use_case.targets import LEDGER
 from mlops_assets.use_case.targets import SqlTarget as Parameters
-from mlops_assets.work.engines.local import HEAVY, ONE_THREAD
-from mlops_assets_tests.helpers.deliveries import DAY, SOME, Rows, delivery
+from mlops_assets_tests.helpers.deliveries import DAY, NAMES, SOME, Rows, delivery, of_names
+from mlops_assets_tests.helpers.killed import make_processes
 from mlops_assets_tests.helpers.postgres import Server, query
 
 
@@ -125,6 +124,26 @@ def test_a_schema_and_a_table_can_be_named(server: Place) -> None:
     server.ask("CREATE SCHEMA shop")
     server.deliver(delivery(), schema="shop", table="Said")
     assert server.rows(table='shop."Said"') == SOME
+
+
+@MODES
+def test_names_have_any_signs_and_are_none_that_a_database_cuts_off(place: Place, mode: str) -> None:
+    for published in (1, 2):
+        place.deliver(of_names(published, 3), mode=mode, table='my "rows"; 100%')
+    assert {row[3:] for row in place.ask('SELECT * FROM "my ""rows""; 100%"')} == {("v2",) * len(NAMES)}
+    long = of_names(1, 3, ["é" * 32])
+    if place.url.startswith("sqlite"):
+        assert place.deliver(long, mode=mode)["changed"] == 3
+        return
+    with pytest.raises(TargetError, match="has 64 bytes, and PostgreSQL keeps 63 of a name: give it a shorter one in"):
+        place.deliver(long, mode=mode)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\0b", "x" * 64, "é" * 32])
+def test_what_is_no_name_is_refused_with_the_configuration(name: str) -> None:
+    for which in ("table", "schema"):
+        with pytest.raises(ValidationError, match="is no name|and a database keeps 63"):
+            Parameters.model_validate({"url_variable": "SHOP_URL", which: name})
 
 
 @MODES
@@ -334,14 +353,7 @@ def test_a_server_that_crashes_in_the_middle_holds_nothing_of_the_day_and_later_
 
 @pytest.fixture(scope="module")
 def processes() -> ForkServerContext:
-    """Makes processes that have imported what they need before they begin."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*HEAVY, __name__])
-    with pytest.MonkeyPatch.context() as environment:  # as the local engine would start it: there is one for both
-        for name, value in ONE_THREAD.items():
-            environment.setenv(name, value)
-        forkserver.ensure_running()
-    return context
+    return make_processes(__name__)
 
 
 def _deliver_in_a_process(url: str, mode: str, published: int, rows: int, gate: Any, moment: int) -> None:
@@ -360,7 +372,7 @@ def _deliver_in_a_process(url: str, mode: str, published: int, rows: int, gate: 
 
 
 @MODES
-@pytest.mark.parametrize("moment", [0, 300, 900])
+@pytest.mark.parametrize("moment", [0, 900])
 def test_a_process_that_is_killed_leaves_the_old_day_and_the_next_one_delivers_it(
     place: Place, processes: ForkServerContext, mode: str, moment: int
 ) -> None:

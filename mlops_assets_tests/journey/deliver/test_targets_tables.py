@@ -124,7 +124,7 @@ def test_a_column_that_the_contract_got_since_is_told_with_the_statement_that_ad
     query(database, "ALTER TABLE transactions_rows DROP COLUMN amount")
     with pytest.raises(TargetError) as told:
         deliver(use_case, lake, settings, again=True)
-    statement = "ALTER TABLE transactions_rows ADD COLUMN amount DOUBLE PRECISION"
+    statement = 'ALTER TABLE "transactions_rows" ADD COLUMN "amount" DOUBLE PRECISION'
     assert f"amount is missing. Mend it ({statement}), or name another one" in str(told.value)
     query(database, statement)
     deliver(use_case, lake, settings)  # what was asked for stands until it is done

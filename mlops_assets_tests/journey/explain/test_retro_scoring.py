@@ -19,6 +19,7 @@ from mlops_assets.journey.explain.retro.done import say
 from mlops_assets.journey.explain.retro.records import read_day
 from mlops_assets.storage.catalog import MANIFEST
 from mlops_assets.use_case import UseCase
+from mlops_assets.views.status import collect, render
 from mlops_assets.workspace import Stores
 from mlops_assets_tests.helpers.promoted import (
     BY_HOUR,
@@ -343,6 +344,14 @@ def test_targets_keep_what_they_have_unless_it_is_asked_for_and_a_rollback_says_
     (told,) = [line for line in say(done, "toy") if "target" in line]
     assert f"`mlops-assets deliver toy --from {DAYS[1]} --to {DAYS[1]} --target shop`" in told
     assert brought(database) == {DAYS[0]: 1, DAYS[1]: 2}
+    state = collect(stores)
+    state["days"] = [day for day in state["days"] if day["day"] in DAYS[:2]]
+    then, again = [line for line in render(state).splitlines() if line.startswith("shop has ")]
+    assert then == (
+        f"shop has {DAYS[1]} as before (predicted by version 2, published is version 1). To bring what is published "
+        f"now: mlops-assets deliver toy --target shop --from {DAYS[1]} --to {DAYS[1]}"
+    )
+    assert again.startswith(f"shop has {DAYS[0]} as before (published again since, maybe the same: ")
 
 
 @pytest.mark.parametrize("use_case", [valued(targets=SHOP, deliver=True)])

@@ -25,6 +25,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from mlops_assets.encoders import OneHotEncoder, TargetEncoder
 from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.scorer.compiled import compiled
+from mlops_assets.journey.model.scorer.links import sums_of_rows
 from mlops_assets_tests.helpers.scored import KNOWN, fitted, forest, linear, matrix
 
 ROWS = 3_000
@@ -112,3 +113,10 @@ def test_any_pipeline_of_known_parts_gives_the_bits_of_scikit_learn_or_is_asked_
     if len(rows) % 8 == 0:  # what is left over of eight, a product of matrices adds up in another order
         assert model.uncalibrated(rows).tobytes() == expected.tobytes()
     assert np.allclose(model.uncalibrated(rows), expected)
+
+
+@pytest.mark.parametrize("width", [1, 2, 7, 8, 9, 10, 16, 22, 41, 128, 129])
+def test_rows_that_lie_as_columns_are_added_up_as_numpy_adds_rows(width: int) -> None:
+    generator = np.random.default_rng(width)
+    rows = generator.random((1_000, width)) * 10.0 ** generator.integers(-9, 3, size=(1_000, width))
+    assert sums_of_rows(np.ascontiguousarray(rows.T)).tobytes() == rows.sum(axis=1).tobytes()

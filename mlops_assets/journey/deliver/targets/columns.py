@@ -87,6 +87,11 @@ def _shown(row: Any) -> str:
     return json.dumps(row, default=str)
 
 
+def quoted(name: str) -> str:
+    """A name as it stands in a statement, whatever signs it has."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def place_of(row: Mapping[str, Any]) -> str:
     """Where a row stands, for people."""
     line = f", line {row['line']}" if row.get("line") else ""

@@ -23,7 +23,7 @@ from mlops_assets.journey.deliver.targets.days import is_hour
 from mlops_assets.journey.deliver.targets.redshift_sql import Present, Statements, arrow_type, day_type, type_of
 from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown, TargetError
 from mlops_assets.storage.database import CONNECT_SECONDS, DatabaseDown, DatabaseError, database_url, tell
-from mlops_assets.storage.places import Place, parse_place, remove, write_whole
+from mlops_assets.storage.places import Place, below, parse_place, remove, write_whole
 from mlops_assets.use_case.targets import RedshiftTarget as Parameters
 
 ROWS_A_FILE = 500_000
@@ -105,9 +105,10 @@ class RedshiftTarget:
             limits = self._prepare(cursor, statements, delivery)
             # asked before anything is loaded, and again behind the lock
             if self._has(cursor, statements, delivery):
+                _clear(folder)  # one that was killed behind its commit left its files
                 return {**report, "changed": 0}
-        files = list(_write(folder, delivery, limits, self.rows_a_file)) if delivery.rows else []
         try:
+            files = list(_write(folder, delivery, limits, self.rows_a_file)) if delivery.rows else []
             with connection, connection.cursor() as cursor:
                 cursor.execute(statements.make_stage())
                 self._load(cursor, statements, folder, files)
@@ -118,7 +119,7 @@ class RedshiftTarget:
                     return {**report, "changed": 0}
                 self._replace(cursor, statements, delivery)
         finally:
-            self._clear(folder, files)
+            _clear(folder)
         return {**report, "changed": delivery.rows, "files": len(files)}
 
     def _prepare(self, cursor: Any, statements: Statements, delivery: Delivery) -> dict[str, int]:
@@ -182,10 +183,6 @@ class RedshiftTarget:
         write_whole(folder / MANIFEST, json.dumps({"entries": entries}).encode())
         self._copy(cursor, statements.copy(str(folder / MANIFEST), self.parameters.iam_role))
 
-    def _clear(self, folder: Place, files: list[tuple[str, int]]) -> None:
-        """Remove what the cluster has read."""
-        remove(folder, [*(name for name, _ in files), MANIFEST])
-
     def _replace(self, cursor: Any, statements: Statements, delivery: Delivery) -> None:
         """Put the stage in the place of the day, and note it; the caller commits."""
         table = self._named(delivery)
@@ -212,6 +209,11 @@ def _connected(variable: str) -> Iterator[Any]:
     patience = {"connect_timeout": CONNECT_SECONDS, "keepalives_idle": 30, "keepalives_interval": 10}
     with tell(variable, url), closing(psycopg2.connect(dbname=url.database, **given, **patience)) as connection:
         yield connection
+
+
+def _clear(folder: Place) -> None:
+    """Remove what was written for the cluster: by what lies there, for another may have written it and been killed."""
+    remove(folder, [*below(folder)])
 
 
 def _check_count(cursor: Any, statements: Statements, delivery: Delivery) -> None:

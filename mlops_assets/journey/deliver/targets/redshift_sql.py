@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from mlops_assets.journey.deliver.targets.columns import quoted
 from mlops_assets.journey.deliver.targets.days import is_hour, of_hours
 from mlops_assets.use_case.targets import LEDGER, STAGE
 
@@ -68,7 +69,7 @@ class Present:
 
 def name(text: str) -> str:
     """An identifier as it stands in a statement: Redshift folds it to small letters, quoted or not."""
-    return '"' + text.lower().replace('"', '""') + '"'
+    return quoted(text.lower())
 
 
 def literal(text: str) -> str:

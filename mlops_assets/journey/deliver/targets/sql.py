@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from mlops_assets.journey.deliver.targets.columns import as_columns_of_sql, place_of, takes, type_of
+from mlops_assets.journey.deliver.targets.columns import as_columns_of_sql, place_of, quoted, takes, type_of
 from mlops_assets.journey.deliver.targets.days import kind_of, of_hours, value_of
 from mlops_assets.plugins.targets import Delivery, Guarantee, TargetDown, TargetError
 from mlops_assets.storage.database import DatabaseDown, DatabaseError, open_database
-from mlops_assets.use_case.targets import LEDGER, STAGE
+from mlops_assets.use_case.targets import LEDGER, LONGEST, STAGE
 from mlops_assets.use_case.targets import SqlTarget as Parameters
 
 if TYPE_CHECKING:
@@ -155,6 +155,7 @@ def prepare(connection: Connection, *tables: Table) -> None:
     present = set(inspect(connection).get_table_names(schema=tables[0].schema))
     for needed in tables:
         if needed.name not in present:
+            _see_names(connection, needed.columns.keys())
             needed.create(connection)
         else:
             _check_table(connection, needed)
@@ -195,6 +196,8 @@ def _check_table(connection: Connection, table: Table) -> None:
 
     inspector = inspect(connection)
     present = {column["name"]: column for column in inspector.get_columns(table.name, schema=table.schema)}
+    # a cut name is found by nobody: it would be told to be missing
+    _see_names(connection, [name for name in map(str, table.columns.keys()) if name not in present])
     wrong = [*_wrong_columns(table, present), *_wrong_key(table, inspector)]
     if wrong:
         columns = ", ".join(f"{column.name} {column.type}" for column in table.columns)
@@ -206,12 +209,27 @@ def _check_table(connection: Connection, table: Table) -> None:
         )
 
 
+def _see_names(connection: Connection, names: Iterable[str]) -> None:
+    """See that a database keeps names whole: PostgreSQL cuts longer ones off in silence, and finds them no more.
+
+    Raises
+    ------
+    TargetError
+        If it would cut one off.
+    """
+    long = next((name for name in names if len(name.encode()) > LONGEST), None)
+    if long is not None and connection.dialect.name == "postgresql":
+        raise TargetError(
+            f"The column {long!r} has {len(long.encode())} bytes, and PostgreSQL keeps {LONGEST} of a name: "
+            "give it a shorter one in the contract; `from` says how the files call it."
+        )
+
+
 def _adding(connection: Connection, table: Table, present: Mapping[str, Any]) -> str:
     """How to give a table the columns that it lacks, such as those that the contract got since."""
-    prepare = connection.dialect.identifier_preparer
-    name = prepare.format_table(table)
+    name = ".".join(quoted(part) for part in (table.schema, table.name) if part)
     added = [
-        f"ALTER TABLE {name} ADD COLUMN {prepare.quote(column.name)} {column.type.compile(connection.dialect)}"
+        f"ALTER TABLE {name} ADD COLUMN {quoted(column.name)} {column.type.compile(connection.dialect)}"
         for column in table.columns
         if column.name not in present and not column.primary_key
     ]
@@ -270,18 +288,20 @@ def _copy(connection: Connection, table: Table, batch: pa.RecordBatch) -> None:
         If the database cannot hold a text; the message names it.
     """
     import psycopg2
+    from psycopg2 import sql
 
     buffer = io.BytesIO()
     pacsv.write_csv(batch, buffer, pacsv.WriteOptions(include_header=False))
     buffer.seek(0)
-    prepare = connection.dialect.identifier_preparer
-    columns = ", ".join(prepare.quote(name) for name in batch.schema.names)
+    # by the driver: SQLAlchemy doubles each % of a name, which is right only for a statement with parameters
+    into = sql.Identifier(*(part for part in (table.schema, table.name) if part))
+    columns = sql.SQL(", ").join(map(sql.Identifier, batch.schema.names))
+    # Arrow writes UTF-8; unsaid, the bytes would be taken for what the connection speaks
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')").format(into, columns)
     driver: Any = connection.connection.dbapi_connection
     with driver.cursor() as cursor:
-        into = f"{prepare.format_table(table)} ({columns})"
         try:
-            # Arrow writes UTF-8; unsaid, the bytes would be taken for what the connection speaks
-            cursor.copy_expert(f"COPY {into} FROM STDIN (FORMAT csv, ENCODING 'UTF8')", buffer)
+            cursor.copy_expert(statement, buffer)
         except (psycopg2.errors.UntranslatableCharacter, psycopg2.errors.CharacterNotInRepertoire):
             encoding = driver.info.parameter_status("server_encoding")
             # SQL_ASCII takes any bytes but NUL

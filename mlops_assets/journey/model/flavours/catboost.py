@@ -122,9 +122,14 @@ class Model:
     def contributions(self, matrix: Any) -> np.ndarray:
         """TreeSHAP: how much of the sum over all trees each column brings, in logarithms of odds."""
         rows = self._library.Pool(_dense(matrix), thread_count=1)
-        said = self._model.get_feature_importance(rows, type="ShapValues", thread_count=1)
-        said = np.asarray(said, np.float64)
-        return said.reshape(len(said), -1, self._shape.features + 1)[:, :, :-1]
+        model, (scale, bias) = self._model, self._model.get_scale_and_bias()
+        # it explains no model whose sum was scaled afterwards, and of such a sum each part is scaled alike
+        if scale != 1:
+            model = model.copy()
+            model.set_scale_and_bias(1.0, bias)
+        said = model.get_feature_importance(rows, type="ShapValues", thread_count=1)
+        brought: np.ndarray = np.asarray(said, np.float64) * scale
+        return brought.reshape(len(brought), -1, self._shape.features + 1)[:, :, :-1]
 
 
 def _dense(matrix: Any) -> np.ndarray:

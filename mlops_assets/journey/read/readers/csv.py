@@ -71,7 +71,10 @@ class CsvReader:
         groups: dict[tuple[Layout, bool, str], Group] = {}
 
         def group_of(layout: Layout, quoted: bool, encoding: str) -> Group:
-            return groups.setdefault((layout, quoted, encoding), Group(encoding))
+            key = layout, quoted, encoding
+            if key not in groups:
+                groups[key] = Group(encoding)
+            return groups[key]
 
         told: dict[int, _Ready] = {}
         refusals: list[Refusal] = []

@@ -16,7 +16,7 @@ from mlops_assets.serving import answers
 from mlops_assets.serving.answering.champions import NoChampion
 from mlops_assets.serving.bodies.files import files_of, read_form
 from mlops_assets.serving.bodies.json_rows import as_files
-from mlops_assets.serving.bodies.query import day, read_query, whole
+from mlops_assets.serving.bodies.query import day, whole
 from mlops_assets.serving.failures import FORESEEN, noted_problem
 from mlops_assets.serving.pages.site import Page, Site, is_part, page_headers, see_token
 from mlops_assets.serving.pages.trying import form as rows_form
@@ -36,7 +36,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
     async def look(request: Request) -> Response:
         use_case = site.use_case(request)
-        asked = Asked(**read_query(request, {"version": whole, "as_of": day}))
+        asked = Asked(**site.query(request, {"version": whole, "as_of": day}))
         return await _page(site, request, use_case, asked)
 
     async def send(request: Request) -> Response:
@@ -46,7 +46,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             form = await read_form(request, use_case.serving.limits, MOST_FIELDS)
             see_token(request, next((text for name, text in form.fields if name == "token"), None))
             asked = Asked(rows=rows_form.rows_of(form.fields)[: rows_form.MOST_ROWS])  # what is typed is kept
-            asked = asked_of(form)
+            asked = asked_of(form, use_case.partitions)
             if asked.does in ("add", "remove"):
                 return await _page(site, request, use_case, asked)
             return await _answered(site, request, use_case, asked)

@@ -19,6 +19,7 @@ from mlops_assets.serving.bodies.query import Read, day, refuse, whole
 from mlops_assets.serving.pages.trying.form import MOST_ROWS, rows_of
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.serving.requests import ID
+from mlops_assets.use_case.partitions import Partitions
 
 CARRIED = 1 << 20
 """Bytes of files that a page carries at most."""
@@ -75,8 +76,8 @@ class Asked:
         return [(name or "", base64.b64encode(data).decode("ascii")) for name, data in parts]
 
 
-def asked_of(form: Form) -> Asked:
-    """What a form asks for.
+def asked_of(form: Form, partitions: Partitions) -> Asked:
+    """What a form asks for; a day of a week stands for the week.
 
     Raises
     ------
@@ -94,7 +95,7 @@ def asked_of(form: Form) -> Asked:
     return Asked(
         does=said.get("as", ""),
         version=version,
-        as_of=as_of,
+        as_of=as_of and partitions.holding(as_of),
         request=said["request"] if ID.fullmatch(said.get("request", "")) else "",
         why=why,
         rows=rows,

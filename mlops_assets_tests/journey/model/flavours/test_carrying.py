@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -23,10 +26,12 @@ from mlops_assets.journey.model.model import Model
 from mlops_assets.journey.model.version import Version, libraries_of
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
+from mlops_assets.storage.places import S3Path
 from mlops_assets.tools.exporting.modules import pins
 from mlops_assets.work.shards import Report
 from mlops_assets_tests.helpers.flavoured import ROWS, fitted
 from mlops_assets_tests.helpers.homes import give_stores
+from mlops_assets_tests.helpers.paths import ROOT
 from mlops_assets_tests.helpers.visits import VISITS, place_visits
 
 SERVER = "https://mlflow.example:5000"
@@ -147,6 +152,63 @@ def test_a_boosted_candidate_goes_the_whole_way(tmp_path: Path, monkeypatch: pyt
     assert "intact" in _done("verify", "visits").output
     _done("export", "visits", "1", "-o", str(tmp_path / "served"))
     assert [*(tmp_path / "served").rglob("part-0.ubj")]
+
+
+SCALED = "prepare: [{use: sklearn.preprocessing.StandardScaler, columns: numbers}]"
+NETWORK = "mlops_assets_tests.helpers.networks.Net"
+NET = f"module: {NETWORK}, epochs: 40, batch_size: 32, learning_rate: 0.02"
+OF_FLAVOUR = {
+    "xgboost": "{use: xgboost.XGBClassifier, parameters: {n_estimators: 8, max_depth: 3}}",
+    "lightgbm": "{use: lightgbm.LGBMClassifier, parameters: {n_estimators: 8, num_leaves: 5}}",
+    "catboost": "{use: catboost.CatBoostClassifier, parameters: {iterations: 8, depth: 3}}",
+    "torch": f"{{use: mlops_assets.estimators.TorchClassifier, parameters: {{{NET}}}, {SCALED}}}",
+    "onnx": f"{{use: sklearn.linear_model.LogisticRegression, {SCALED}}}",
+}
+"""The candidate beside the baseline; of ONNX, what stands before the file that is registered."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("flavour", OF_FLAVOUR)
+def test_where_all_lies_on_s3_a_machine_with_an_empty_disk_scores_and_says_why(
+    flavour: str, bucket: S3Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, _, behind = VISITS.partition("      linear:\n")
+    cases = before + f"      the_one: {OF_FLAVOUR[flavour]}\n" + "    gate:" + behind.partition("    gate:")[2]
+    if flavour == "torch":
+        cases += f"    trusted: [{NETWORK}]\n"
+    home = tmp_path / "first"
+    for name, place in {"HOME": home, "RAW": f"{bucket}/raw", "LAKE": f"{bucket}/lake"}.items():
+        monkeypatch.setenv(f"MLOPS_{name}", str(place))
+    monkeypatch.setenv("MLOPS_ARTIFACTS", f"{bucket}/artifacts")
+    monkeypatch.setenv("MLOPS_WORKERS", "1")
+    monkeypatch.setenv("MLOPS_USE_CASES", str(place_visits(tmp_path / "cases", cases)))
+    home.mkdir()
+    give_stores(home, "mlflow", "dagster")
+    _done("sample", "visits", "--day", "2026-01-01", "--days", "2")
+    _done("run", "visits", "--from", "2026-01-01", "--to", "2026-01-01", "--train")
+    if flavour == "onnx":
+        _register(tmp_path / "model.onnx")
+    # databases are what machines share beside S3
+    second = tmp_path / "second"
+    for name in ("mlflow", "dagster"):
+        shutil.copytree(home / name, second / name)
+    home.rename(tmp_path / "gone")
+    monkeypatch.setenv("MLOPS_HOME", str(second))
+    assert "2026-01-02" in _done("run", "visits", "--from", "2026-01-02", "--to", "2026-01-02").output
+    told = _done("why", "visits", "--day", "2026-01-02", "--file", "visits-0000000.csv", "--line", "1").output
+    assert "the recomputed answer is the published one, to the bit" in told
+    assert "intact" in _done("verify", "visits").output
+    parts = [str(path) for path, _ in bucket.files() if "/serving/part-0." in str(path)]
+    assert any(part.endswith(FLAVOURS[flavour].suffix) for part in parts), parts
+
+
+def _register(file: Path) -> None:
+    """Export a model of one's own as ONNX, and make a champion of it."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "ignore", ROOT / "examples" / "export_onnx.py", "visits", file]
+    subprocess.run(command, env=environment, check=True)
+    number = _done("register", "visits", str(file)).output.split("is version ")[1].split(" ")[0]
+    _done("promote", "visits", number, "--why", "it is of ONNX", "--override")
 
 
 def _done(*arguments: str) -> Result:

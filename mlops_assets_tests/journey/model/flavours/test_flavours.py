@@ -339,3 +339,13 @@ def test_a_bound_of_lightgbm_may_be_infinite() -> None:
     said = FLAVOURS["lightgbm"].load(content, shape).predict(ROWS)
     assert np.isfinite(said).all()
     assert not np.array_equal(said, fitted("lightgbm").predict_proba(ROWS))
+
+
+def test_a_sum_of_catboosts_that_was_scaled_afterwards_is_explained_too() -> None:
+    flavour, plain = FLAVOURS["catboost"], fitted.__wrapped__("catboost number")
+    before = flavour.load(*flavour.save(plain)).contributions(ROWS)
+    plain.set_scale_and_bias(2.0, plain.get_scale_and_bias()[1])
+    after = flavour.load(*flavour.save(plain)).contributions(ROWS)
+    assert before is not None
+    assert after is not None
+    np.testing.assert_allclose(after, 2 * before)
