@@ -257,7 +257,12 @@ def test_a_card_that_is_none_is_told(shop: Shop, text: str, said: str) -> None:
 def test_tags_that_nobody_wrote_here_are_told(shop: Shop, tag: str) -> None:
     forge_tags(shop.home, 1, {"about": tag})
     said = "what MLflow's store tells of it was not written here"
-    for command in ("rebuild visits 1", "card visits 1", "card visits", f"diff visits --day {DAY} --candidate 1"):
+    for command in (
+        "rebuild visits 1",
+        "card visits 1",
+        "card visits",
+        f"diff visits --day {DAY} --candidate 1 --against 1",
+    ):
         refused(shop(*command.split()), said)
     assert said in shop("status", "visits").out
     assert said in shop("history", "visits").err

@@ -44,7 +44,7 @@ ARGUMENTS = {
     "deliver": "visits",
     "demo": "",
     "dev": "",
-    "diff": f"visits --day {DAY} --candidate 1",
+    "diff": f"visits --day {DAY} --candidate 1 --against 1",
     "drift": "visits",
     "export": "visits 1 -o exported",
     "feedback": "visits",

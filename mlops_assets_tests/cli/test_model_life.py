@@ -218,9 +218,12 @@ def test_a_diff_counts_what_the_published_predictions_of_both_versions_differ_in
     assert sum(one["value"] for one in found["transitions"]) == pytest.approx(found["changed_value"])
 
 
-def test_a_version_does_not_differ_from_itself(story: Shop) -> None:
-    done = story("diff", "visits", "--day", DAYS[0], "--candidate", "1")
-    assert done.out.startswith("0 of 120 rows (0.00%) get another answer.")
+def test_a_version_does_not_differ_from_itself_and_is_not_compared_so_unless_both_are_named(story: Shop) -> None:
+    words = ("diff", "visits", "--day", DAYS[0], "--candidate", "1")
+    assert story(*words, "--against", "1").out.startswith("0 of 120 rows (0.00%) get another answer.")
+    done = story(*words)
+    assert (done.code, done.out) == (2, "")
+    assert "Version 1 is the champion, and would be compared with itself" in done.err
 
 
 def test_a_diff_publishes_nothing_and_leaves_nothing_behind(shop: Shop) -> None:

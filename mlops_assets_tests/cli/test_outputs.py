@@ -32,7 +32,11 @@ FORMATS = {
     "rows": ("table", "csv", "json", "parquet"),
 }
 DAY = "2026-01-01"
-REST = {"audit": ["--day", DAY], "diff": ["--day", DAY, "--candidate", "1"], "feedback": ["--rejects"]}
+REST = {
+    "audit": ["--day", DAY],
+    "diff": ["--day", DAY, "--candidate", "1", "--against", "1"],
+    "feedback": ["--rejects"],
+}
 
 
 def test_every_command_that_writes_a_file_is_known() -> None:

@@ -91,7 +91,7 @@ def test_diff_shows_nothing_of_damaged_parts(shop: Shop) -> None:
     part = parts(shop, "rows", DAY)[0]
     whole = part.read_bytes()
     flip(part)
-    done = shop("diff", "visits", "--day", DAY, "--candidate", "1")
+    done = shop("diff", "visits", "--day", DAY, "--candidate", "1", "--against", "1")
     part.write_bytes(whole)
     assert (done.code, done.out) == (1, "")
     assert f"rows of {DAY}: the file {part} is damaged" in done.err

@@ -163,7 +163,7 @@ JOURNEY = [
     "preview visits",
     "verify visits",
     f"predictions visits --day {DAYS[0]} --format json",
-    f"diff visits --day {DAYS[0]} --candidate 1",
+    f"diff visits --day {DAYS[0]} --candidate 1 --against 1",
     f"drift visits --day {DAYS[0]} --format json",
     "profile visits --format json",
     "feedback visits --accuracy",
