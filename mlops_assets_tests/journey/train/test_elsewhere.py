@@ -521,7 +521,6 @@ def test_sql_is_tried_on_a_day_without_the_label_and_what_is_wrong_with_it_is_to
         (partial(notebook.load_day, "visits", "features", sql=Path("gone.sql")), "gone.sql: .* No such file"),
         (partial(notebook.why, "visits", DAYS[0], "a.csv", "first"), "line='first': expected a whole number"),
         (partial(notebook.diff, "visits", candidate="2"), "a version='2': expected a whole number"),
-        (partial(notebook.diff, "visits", candidate=1), "Version 1 is the champion, and would be compared with itself"),
         (partial(notebook.load_day, "visits", "rows", frame="dask"), "say 'pandas' or 'polars'"),
         (partial(notebook.load_drift, "visits", against="sunday"), "is none of training"),
         (partial(notebook.diff, "visits", candidate=99), "There is no version 99"),
@@ -530,6 +529,13 @@ def test_sql_is_tried_on_a_day_without_the_label_and_what_is_wrong_with_it_is_to
 def test_what_is_not_there_is_told_with_what_is(settings: Settings, asked: Callable[[], object], said: str) -> None:
     with pytest.raises(MlopsError, match=said):
         asked()
+
+
+def test_a_champion_is_compared_with_another_version_that_is_named(settings: Settings) -> None:
+    champion = Registry(settings).champion("visits")
+    assert champion is not None
+    with pytest.raises(MlopsError, match=f"Version {champion.version} is the champion, and would be compared with its"):
+        notebook.diff("visits", candidate=champion.version)
 
 
 def test_a_moment_of_pandas_is_its_day_and_a_version_may_be_compared_with_itself_if_both_are_named(
