@@ -5,6 +5,9 @@ BIN := .venv/bin
 RUNNING := 300 MB
 ALL := 900 MB
 unexport PYTHONDONTWRITEBYTECODE  # compiled modules halve the time that every command takes to start
+FIRST := mlops_assets.definitions, mlops_assets.components.training_shown, dagster_mlflow, dagster_webserver.app, skops.io, \
+	alembic.command, mlflow.store.tracking.sqlalchemy_store, mlflow.store.model_registry.sqlalchemy_store, matplotlib.figure, \
+	matplotlib.backends.backend_agg, sqlglot.lineage, git, PIL.ImageDraw
 export MLOPS_HOME ?= $(CURDIR)/.mlops
 
 .DEFAULT_GOAL := help
@@ -28,7 +31,7 @@ INSTALL = $(BIN)/uv pip install --python $(BIN)/python --require-hashes --requir
 		echo "No C compiler was found: scoring with trees takes about three times as long; CC names one"
 	@$(BIN)/uv pip uninstall --quiet --python $(BIN)/python uv  # running needs it no more, and it is 38 MB
 	@echo "Compiling what every command imports"
-	@$(BIN)/python -W ignore -c 'import mlops_assets.definitions, dagster_mlflow, skops.io, alembic.command'
+	@$(BIN)/python -W ignore -c 'import $(FIRST)'
 	@touch $@
 
 .venv/.all: requirements-dev.lock .venv/.running
