@@ -163,7 +163,9 @@ def tuned_by_hand(
 ) -> float:
     """How one of the same class does that a person prepares and tunes."""
     truth = frame[published.label]
-    columns = [name for name in frame if name != published.label and frame[name].nunique() < len(frame)]
+    # what is another one in each row is no feature, but for its moment
+    named = [name for name in frame if name == published.moment or frame[name].nunique() < len(frame)]
+    columns = [name for name in named if name != published.label]
     known = frame[columns].drop(columns=[name for name in columns if str(name).endswith("id_str")])
     if published.moment:
         # as every draft does it: of tomorrow's rows no date was seen, so what is learned of the date itself is no use
