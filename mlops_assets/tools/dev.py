@@ -184,7 +184,7 @@ def _services(code: Path, host: str, port: int, api_port: int, log_level: str) -
             *("--host", host, "--port", str(port), "--dagster-log-level", log_level),
         ),
         "The API": ("mlops_assets.cli", "serve", "--host", LOOPBACK, "--port", str(api_port)),
-        "The daemon": ("dagster._daemon", "run", "--workspace", str(workspace), "--log-level", log_level),
+        "The daemon": ("mlops_assets.components.daemon", "--workspace", str(workspace), "--log-level", log_level),
     }
     # Dagster's beta notices are for us, also in the processes that these start
     environment = {"PYTHONWARNINGS": "ignore", **os.environ}
