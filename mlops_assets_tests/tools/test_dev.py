@@ -25,7 +25,8 @@ import psutil
 import pytest
 
 from deploy.services.s3 import free_port
-from mlops_assets.tools.dev import LOCK, load_again
+from mlops_assets.storage.last_dev import LOCK
+from mlops_assets.tools.dev import load_again
 from mlops_assets.tools.keeping import ENDS, Ended, Service, look_after
 from mlops_assets.tools.processes import Process
 from mlops_assets.workspace import Workspace
