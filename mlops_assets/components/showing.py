@@ -284,7 +284,9 @@ def _sentence(lines: Sequence[Mapping[str, Any]], failed: Sequence[str], seen: M
         return f"{lines[0]['day']}: {lines[0]['found']}."
     worst = max(seen, key=lambda day: _excess(seen[day]))
     said = f" Closest is {worst}: {seen[worst].found}." if "threshold" in seen[worst].numbers else ""
-    which = f"the {len(seen)} days on which it was run" if left else f"all {len(lines)} days"
+    which = f"all {len(lines)} days"
+    if left:
+        which = "the one day on which it was run" if len(seen) == 1 else f"the {len(seen)} days on which it was run"
     return " ".join(filter(None, (f"Holds on {which}.{said}", left)))
 
 
