@@ -208,7 +208,9 @@ class Table(Generic[A]):
                 if path not in present or (part.sha256 and part != known.get(path))
             ]
             check_there(self.folder, self.name, day, wanted)
-            if present == wanted.keys() and not added and before is not None and before.accounting == accounting:
+            # a day that was restored is what it was made by: where it came from is no news of it
+            told = before and replace(accounting, restored_from=before.accounting.restored_from)
+            if present == wanted.keys() and not added and before is not None and before.accounting == told:
                 return False
             if self._commit(table, day, full, added, sorted(present - wanted.keys()), metadata):
                 return True
