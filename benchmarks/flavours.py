@@ -98,7 +98,8 @@ COLUMNS = ("use case", "rows", "model", *METRICS, "CPU s a million rows", "KB st
 ABOUT = """\
 What each model says of the rows that choose among candidates, and what it costs: `python -m benchmarks.flavours`,
 trained through the command as any use case is. All boosted ones have 60 steps and nobody tuned them, so the table says
-what to try, not who wins. The CPU seconds are those of one core, from the matrix to class and probability.
+what to try, not who wins. The CPU seconds are those of one core, from the matrix to class and probability; beside
+other work, which shares the caches, they come out higher, of the smallest models up to twice.
 `torch` is the network of `examples/net.py`; `onnx` is a forest of scikit-learn with {trees} trees, fitted apart,
 exported by skl2onnx and asked as `register` takes it. Rows are real or generated, which says `rows`.
 {libraries}."""
