@@ -36,7 +36,7 @@ def register(use_case: str, model: str, classes: str, columns: str, module: str,
     It is judged on the held-out rows of the newest training, and becomes champion if gate and `promotion` say so. Taken
     is what holds no code: what MLflow's flavours of XGBoost, LightGBM, CatBoost and ONNX logged, and scikit-learn's in
     skops' format, with a signature whose columns are those of features.sql; ONNX files; and the weights of a network of
-    PyTorch as safetensors, in a file or logged beside MLflow's pickle, whose class is named in `training.trusted`.
+    PyTorch as safetensors, in a file or logged beside MLflow's own form, whose class is named in `training.trusted`.
 
     \b
     Examples:
