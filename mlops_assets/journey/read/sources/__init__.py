@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from mlops_assets.journey.read.sources.folder import FolderSource
 from mlops_assets.journey.read.sources.kept import KeptSource
@@ -27,14 +30,38 @@ __all__ = [
     "SqlSource",
     "lies_at",
     "open_source",
+    "read_listed",
 ]
 
 
 def lies_at(source: Source) -> Place | None:
     """Where the raw files of a source lie; None of a class of a user's own, which alone knows."""
-    source = source.source if isinstance(source, KeptSource) else source
-    lying = source.landed if isinstance(source, SqlSource) else source
+    lying = _lying(source)
     return lying.root if isinstance(lying, FolderSource | S3Source) else None
+
+
+def read_listed(source: Source, day: str, entries: pa.Table, largest: int) -> Sequence[bytes | None]:
+    """The bytes of files that are as they were listed, several at once where that is cheaper; None for all others.
+
+    Parameters
+    ----------
+    source
+        Where they lie.
+    day
+        The day.
+    entries
+        The files, with the columns of an `Entry`.
+    largest
+        Bytes of a file that may be read.
+    """
+    lying = _lying(source)
+    return lying.read_listed(day, entries, largest) if isinstance(lying, FolderSource) else [None] * len(entries)
+
+
+def _lying(source: Source) -> Source:
+    """What reads the files, whatever stands before it."""
+    source = source.source if isinstance(source, KeptSource) else source
+    return source.landed if isinstance(source, SqlSource) else source
 
 
 def open_source(use_case: UseCase, raw: Place) -> Source:
