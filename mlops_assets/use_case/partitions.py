@@ -211,11 +211,7 @@ class Partitions(Strict):
         >>> Partitions(every="week").read("2026-01-07")
         '2026-01-05'
         """
-        try:
-            held = self.holding(text)
-        except ValueError:
-            held = text  # which is told below
-        return self.exact(held)
+        return self.exact(self.holding(text) if is_key(text) else text)
 
     def exact(self, text: str) -> str:
         """A key as the name of a folder has it, or a source tells it: one period has one name.
