@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.database import MLFLOW_SCHEMA, with_driver
 from mlops_assets.storage.exported import STORE, USE_CASES, is_alone
+from mlops_assets.storage.last_dev import pages_of_dev
 from mlops_assets.storage.places import Place, parse_place, quoted
 from mlops_assets.storage.project import Project, find_project
 from mlops_assets.storage.spellings import check_spelling
@@ -88,16 +89,16 @@ class Settings:
         What signs the calls that make the API look for another champion (`MLOPS_REFRESH_SECRET`); a secret, empty by
         default: then none is taken.
     dagster_url
-        Where Dagster's webserver answers, of which the API asks for runs (`MLOPS_DAGSTER_URL`), by default
-        `http://127.0.0.1:3000`.
+        Where Dagster's webserver answers, of which the API asks for runs (`MLOPS_DAGSTER_URL`), by default that of the
+        last `mlops-assets dev` of the home, or `http://127.0.0.1:3000`.
     dagster_pages
         Where people open Dagster's pages, for links (`MLOPS_DAGSTER_PAGES`); empty by default, which is `dagster_url`.
     project
         The repository of use cases that is worked in (`MLOPS_PROJECT`), by default the one of the current folder; None
         if there is none.
     api_pages
-        Where people open the API and its pages, for links from Dagster's (`MLOPS_API_PAGES`), by default
-        `http://127.0.0.1:8000`.
+        Where people open the API and its pages, for links from Dagster's (`MLOPS_API_PAGES`), by default those of the
+        last `mlops-assets dev` of the home, or `http://127.0.0.1:8000`.
     """
 
     home: Path
@@ -142,6 +143,7 @@ class Settings:
         tracking_uri = _variable("MLFLOW_TRACKING_URI", own)
         # a server of MLflow says itself where artifacts lie
         served = tracking_uri.startswith("http") and not _variable("MLOPS_ARTIFACTS")
+        dev = pages_of_dev(_dagster_home(home))
         return cls(
             home=home,
             raw=_place("MLOPS_RAW", home / "raw"),
@@ -158,8 +160,8 @@ class Settings:
             heartbeat_url=_variable("MLOPS_HEARTBEAT_URL"),
             refresh_secret=_variable("MLOPS_REFRESH_SECRET"),
             database=database,
-            dagster_url=_address("MLOPS_DAGSTER_URL", cls.dagster_url),
-            api_pages=_address("MLOPS_API_PAGES", cls.api_pages),
+            dagster_url=_address("MLOPS_DAGSTER_URL", dev.get("dagster", cls.dagster_url)),
+            api_pages=_address("MLOPS_API_PAGES", dev.get("api", cls.api_pages)),
             dagster_pages=_address("MLOPS_DAGSTER_PAGES", cls.dagster_url) if _variable("MLOPS_DAGSTER_PAGES") else "",
             project=project,
         )
@@ -204,7 +206,7 @@ class Settings:
     @property
     def dagster_home(self) -> Path:
         """Folder of Dagster's storage and of its `dagster.yaml` (`DAGSTER_HOME`)."""
-        return _folder("DAGSTER_HOME", self.home / "dagster")
+        return _dagster_home(self.home)
 
     @property
     def dagster_yaml(self) -> Path:
@@ -238,6 +240,10 @@ def cache_folder(kind: str) -> Path:
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise UsageError(f"{folder}: others may write there; set MLOPS_HOME to a folder of this account.")
     return folder / kind
+
+
+def _dagster_home(home: Path) -> Path:
+    return _folder("DAGSTER_HOME", home / "dagster")
 
 
 def sqlite_url(file: Path) -> str:

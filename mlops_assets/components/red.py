@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components.days import key
-from mlops_assets.components.showing import table
+from mlops_assets.components.showing import table, tell_results
 from mlops_assets.errors import MlopsError
 from mlops_assets.errors.redaction import redacted
 from mlops_assets.journey.read.day import not_delivered
@@ -59,6 +59,41 @@ def tell_red(context: dg.AssetExecutionContext, stores: Stores, asset: str, days
             if page.path[-1] != asset:
                 told["failed at"] = dg.MetadataValue.asset(key(use_case, asset))
             context.log_event(dg.AssetObservation(page, partition=day, metadata=told))
+    _tell_not_run(context, asset, days)
+
+
+def _tell_not_run(context: dg.AssetExecutionContext, asset: str, days: Mapping[str, str]) -> None:
+    """Tell of checks that the run has not come to on red days: Dagster would show each as one that broke.
+
+    One that is run later all the same, for another step goes on, says then what it found.
+    """
+    kinds, by_asset = dg.DagsterEventType, dict[dg.AssetKey, list[tuple[str, dg.AssetCheckResult]]]()
+    events = context.instance.all_logs(
+        context.run.run_id, {kinds.ASSET_CHECK_EVALUATION_PLANNED, kinds.ASSET_CHECK_EVALUATION}
+    )
+    told = [one.dagster_event for one in events if one.dagster_event is not None]
+    done = {
+        (found.asset_check_key, found.partition)
+        for found in (one.asset_check_evaluation_data for one in told if one.event_type == kinds.ASSET_CHECK_EVALUATION)
+    }
+    for one in told:
+        if one.event_type == kinds.ASSET_CHECK_EVALUATION:
+            continue
+        planned = one.asset_check_planned_data
+        of_days = set(planned.partitions_subset.get_partition_keys()) if planned.partitions_subset else set[str]()
+        for day in sorted(of_days.intersection(days)):
+            if (planned.asset_check_key, day) not in done:
+                said = f"{day}: not run, for the day failed at {asset}: {_words(days[day])}"
+                not_run = dg.AssetCheckResult(
+                    asset_key=planned.asset_key,
+                    check_name=planned.check_name,
+                    passed=False,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=said,
+                )
+                by_asset.setdefault(planned.asset_key, []).append((day, not_run))
+    for checked, results in by_asset.items():
+        tell_results(context, checked, results)
 
 
 def not_there(context: dg.AssetExecutionContext, stores: Stores, asset: str) -> dg.Failure:

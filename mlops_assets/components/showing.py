@@ -26,6 +26,9 @@ T = TypeVar("T")
 MOST_DAYS = 10
 """Days that a sentence names."""
 
+NO, NOT_RUN, YES = "no", "not run", "yes"
+"""Whether a day passes a check, in words; the first is what people look for."""
+
 
 def table(records: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
     """Records with the same keys as a table."""
@@ -243,20 +246,22 @@ def _result(
 ) -> dg.AssetCheckResult:
     """What a check says of some days: a sentence, the numbers of the worst of them, and a table."""
     lines = _check_lines(name, by_day, broken)
-    failed = [line["day"] for line in lines if not line["passed"]]
+    failed = [line["day"] for line in lines if line["passed"] == NO]
+    not_run = [line["day"] for line in lines if line["passed"] == NOT_RUN]
     seen = {day: check for day, checks in by_day.items() for check in checks if check.name == name}
     metadata: dict[str, Any] = {"note": note} if note and not lines else {}
     if seen:
         metadata |= _numbers(max(seen.values(), key=_excess))
     if len(lines) > 1:
-        metadata["days"] = table(sorted(lines, key=lambda line: bool(line["passed"])))
-    elif failed:
+        metadata["days"] = table(sorted(lines, key=lambda line: line["passed"]))
+    elif failed or not_run:
         metadata["do"] = lines[0]["do"]
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=name,
-        passed=not failed,
-        severity=_severity(name, by_day, failed),
+        # nobody knows what it would have found: that is no error of its own, and holding it is not
+        passed=not failed and (not lines or len(not_run) < len(lines)),
+        severity=_severity(name, by_day, failed) if failed or not not_run else dg.AssetCheckSeverity.WARN,
         description=_sentence(lines, failed, seen) or note,
         metadata=metadata,
     )
@@ -266,17 +271,32 @@ def _sentence(lines: Sequence[Mapping[str, Any]], failed: Sequence[str], seen: M
     """What came of a check, in words: of one day what was found, of several how many hold and which is the worst."""
     if not lines:
         return ""
+    left = _left_out([line for line in lines if line["passed"] == NOT_RUN])
     if failed:
-        first = next(line for line in lines if not line["passed"])
+        first = next(line for line in lines if line["passed"] == NO)
         others = ", ".join(failed[1:MOST_DAYS]) + (f" and {len(failed) - MOST_DAYS} more" if failed[MOST_DAYS:] else "")
         more = f" The same check fails on {others}." if others else ""
         todo = f" Do: {first['do']}" if first["do"] else ""
-        return f"{first['day']} fails: {first['found']}.{todo}{more}"
+        return " ".join(filter(None, (f"{first['day']} fails: {first['found']}.{todo}{more}", left)))
+    if not seen:
+        return left
     if len(lines) == 1:
         return f"{lines[0]['day']}: {lines[0]['found']}."
     worst = max(seen, key=lambda day: _excess(seen[day]))
     said = f" Closest is {worst}: {seen[worst].found}." if "threshold" in seen[worst].numbers else ""
-    return f"Holds on all {len(lines)} days.{said}"
+    which = f"all {len(lines)} days"
+    if left:
+        which = "the one day on which it was run" if len(seen) == 1 else f"the {len(seen)} days on which it was run"
+    return " ".join(filter(None, (f"Holds on {which}.{said}", left)))
+
+
+def _left_out(lines: Sequence[Mapping[str, Any]]) -> str:
+    """On which days a check was not run, and why on the first of them."""
+    if not lines:
+        return ""
+    days = [line["day"] for line in lines]
+    named = ", ".join(days[:MOST_DAYS]) + (f" and {len(days) - MOST_DAYS} more" if days[MOST_DAYS:] else "")
+    return f"Not run on {named}: {lines[0]['do']}"
 
 
 def _excess(check: DayCheck) -> tuple[bool, float]:
@@ -301,12 +321,17 @@ def _severity(name: str, by_day: Mapping[str, Sequence[DayCheck]], failed: Seque
 def _check_lines(
     name: str, by_day: Mapping[str, Sequence[DayCheck]], broken: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """What a check found on each day; a day on which it was not looked at has not passed it."""
+    """What a check found on each day; of a day on which it was not run nobody knows whether it holds."""
     seen = {day: check for day, checks in by_day.items() for check in checks if check.name == name}
     lines = [
-        {"day": day, "passed": check.passed, "found": check.found, "do": "" if check.passed else check.advice}
+        {
+            "day": day,
+            "passed": YES if check.passed else NO,
+            "found": check.found,
+            "do": "" if check.passed else check.advice,
+        }
         for day, check in seen.items()
     ]
     unseen = {day: "another condition failed before" for day in by_day if day not in seen} | dict(broken)
-    lines += [{"day": day, "passed": False, "found": "not looked at", "do": why} for day, why in unseen.items()]
+    lines += [{"day": day, "passed": NOT_RUN, "found": "nothing", "do": why} for day, why in unseen.items()]
     return lines

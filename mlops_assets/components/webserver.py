@@ -11,10 +11,9 @@ import sys
 import warnings
 from typing import Any
 
-import click
 import uvicorn
-from dagster import DagsterInstance
 
+from mlops_assets.components.own_processes import command_like, instance_of_home, run_to_its_end
 from mlops_assets.components.private_webserver import (
     WorkspaceOpts,
     WorkspaceProcessContext,
@@ -24,7 +23,6 @@ from mlops_assets.components.private_webserver import (
     webserver_version,
     workspace_opts_to_load_target,
 )
-from mlops_assets.errors import UsageError
 from mlops_assets.errors.secret_files import read_secret_files
 from mlops_assets.serving.entrance.guard import MOST_BYTES, Guard, Site, hosts_from_environment
 from mlops_assets.serving.entrance.listening import check_address, listen
@@ -33,8 +31,6 @@ from mlops_assets.storage.modes import private
 PORT = 3000
 PATIENCE = 3
 """Seconds that open pages are given when the server ends; they keep a websocket open for ever."""
-UNUSED = {"instance_ref", "shutdown_pipe"}
-"""Options by which `dagster dev` starts the webserver; we do not."""
 
 
 def guarded(
@@ -92,7 +88,7 @@ def serve(
     with (
         private(),  # tables and logs that it makes are state
         listen(host, port or PORT) as taken,
-        _instance() as instance,
+        instance_of_home() as instance,
     ):
         instance.optimize_for_webserver(db_statement_timeout, db_pool_recycle, db_pool_max_overflow)
         with WorkspaceProcessContext(
@@ -114,35 +110,12 @@ def serve(
             uvicorn.Server(config).run(sockets=[taken])
 
 
-def _instance() -> DagsterInstance:
-    """Dagster, of its home alone: its own command would make one of the current folder, and reads a `.env` there."""
-    if not os.environ.get("DAGSTER_HOME"):
-        raise UsageError("DAGSTER_HOME is not set: name Dagster's home, the absolute path of a folder.")
-    return DagsterInstance.get()
-
-
-command = click.Command(
-    "python -m mlops_assets.components.webserver",
-    callback=serve,
-    params=[parameter for parameter in dagster_webserver.params if parameter.name not in UNUSED],
-    help="Serve Dagster's pages behind a guard; the options are those of `dagster-webserver`.",
+command = command_like(
+    dagster_webserver,
+    "mlops_assets.components.webserver",
+    serve,
+    "Serve Dagster's pages behind a guard; the options are those of `dagster-webserver`.",
 )
 
-
-def main() -> int:
-    """Run the command; the exit code."""
-    try:
-        command.main(standalone_mode=False, auto_envvar_prefix="DAGSTER_WEBSERVER")
-    except UsageError as error:
-        click.echo(f"Error: {error}", err=True)
-        return 2
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return 130
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_to_its_end(command, "DAGSTER_WEBSERVER"))

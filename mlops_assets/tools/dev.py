@@ -22,11 +22,10 @@ from mlops_assets.errors import UsageError, cannot_be_used
 from mlops_assets.serving.entrance.guard import hosts_from_environment
 from mlops_assets.serving.entrance.listening import address, check_address, listen
 from mlops_assets.settings import CODE_LOCATION, Settings
+from mlops_assets.storage.last_dev import LOCK
 from mlops_assets.tools.keeping import SLICE, Service, end_all, ended_by_signals, look_after
 from mlops_assets.tools.processes import Process
 
-LOCK = "dev.lock"
-"""File of Dagster's home that a running `dev` holds; it says which process that is, and where its pages are."""
 RELOAD = "mutation($location: String!) { reloadRepositoryLocation(repositoryLocationName: $location) { __typename } }"
 WITHIN = 5.0
 """Seconds that they have to end by themselves."""
@@ -69,10 +68,10 @@ def reserved(settings: Settings, host: str, port: int, api_port: int) -> Iterato
         listen(host, port).close()
         listen(LOOPBACK, api_port, "--api-port").close()
         handle.truncate(0)
-        handle.write(json.dumps({"process": os.getpid(), "address": address(host, port)}))
-        handle.flush()
+        at = {"dagster": address(_reached_at(host), port), "api": address(LOOPBACK, api_port)}
+        handle.write(json.dumps({"process": os.getpid(), "address": address(host, port), **at}))
+        handle.flush()  # it stays: who runs a day meanwhile, or after it, links to these pages
         yield
-        handle.truncate(0)
 
 
 def _runs_already(said: str, home: Path) -> str:
@@ -184,7 +183,7 @@ def _services(code: Path, host: str, port: int, api_port: int, log_level: str) -
             *("--host", host, "--port", str(port), "--dagster-log-level", log_level),
         ),
         "The API": ("mlops_assets.cli", "serve", "--host", LOOPBACK, "--port", str(api_port)),
-        "The daemon": ("dagster._daemon", "run", "--workspace", str(workspace), "--log-level", log_level),
+        "The daemon": ("mlops_assets.components.daemon", "--workspace", str(workspace), "--log-level", log_level),
     }
     # Dagster's beta notices are for us, also in the processes that these start
     environment = {"PYTHONWARNINGS": "ignore", **os.environ}

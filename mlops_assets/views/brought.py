@@ -11,6 +11,9 @@ from mlops_assets.storage.catalog import Lake
 DELIVERED = {"yes": "yes", "no": "no", "old": "as before", "begun": "in part"}
 """Whether a target has a day as it is published, in words."""
 
+IN_A_SENTENCE = {**DELIVERED, "old": "as it was published before"}
+"""The same where there is room."""
+
 
 def deliveries_of(targets: Mapping[str, Deliveries], day: str) -> dict[str, dict[str, Any]]:
     """What each target of a use case has of a day."""

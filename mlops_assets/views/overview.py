@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from mlops_assets.journey.read.replay import open_rejects
 from mlops_assets.use_case.partitions import Partitions, folder_of
+from mlops_assets.views.brought import IN_A_SENTENCE
 from mlops_assets.views.days import MEANS, Known, record
 from mlops_assets.views.timing import Pace, pace
 from mlops_assets.views.use_cases import why_none
@@ -242,7 +243,7 @@ def _care(known: Known, told: Mapping[str, Any]) -> list[str]:
     without = [name for name, one in told["deliveries"].items() if one["delivered"] in ("no", "begun")]
     before = [name for name, one in told["deliveries"].items() if one["delivered"] == "old"]
     found += [f"it was not brought to {', '.join(without)}, or not whole"] if without else []
-    return [*found, *([f"{', '.join(before)} has it as it was published before"] if before else [])]
+    return [*found, *([f"{', '.join(before)} has it {IN_A_SENTENCE['old']}"] if before else [])]
 
 
 def _is_judged(told: Mapping[str, Any]) -> bool:

@@ -103,11 +103,13 @@ class Verifying:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._began = self._said = time.monotonic()
+        self._began = self._said = 0.0
 
     def __call__(self, read: int, whole: int, files: int) -> None:
         """Take note of the bytes read so far, of how many in how many files."""
         now = time.monotonic()
+        if not self._began:  # what was listed before tells nothing of how fast files are read
+            self._began = self._said = now
         if now - self._said >= EVERY and read:
             self._said = now
             rate = read / (now - self._began)

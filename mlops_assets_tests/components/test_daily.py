@@ -363,6 +363,10 @@ def test_the_check_that_failed_names_the_days_and_the_others_hold(bad_days: Fail
     assert failed.description.startswith(f"{DIRTY} fails: ")
     assert "of lines rejected, allowed 5.00%. Do: look at `mlops-assets rejects`" in failed.description
     assert failed.description.endswith(f"The same check fails on {NEW_BAD}.")
+    not_run = bad_days.stage.check("predictions", "unseen_categories")
+    assert not_run.passed
+    assert not_run.description.startswith("Holds on the 2 days on which it was run.")
+    assert f" Not run on {DIRTY}, {NEW_BAD}: reject_rate: " in not_run.description
     assert "mend or remove the files" in failed.metadata["days"].value
     for name in ("accounting_adds_up", "day_is_not_empty", "quarantine_rate"):
         assert bad_days.stage.check("rows", name).passed
@@ -407,6 +411,10 @@ def test_a_day_whose_files_are_mostly_refused_is_red(stage: Stage) -> None:
         stage.deliver(FIRST, f"empty-{number}.csv", [])
     with pytest.raises(running.RunFailed, match="quarantine_rate: 50.00% of files refused"):
         stage.run(FIRST)
+    # the run did not come to what is after it, which is no error of that
+    told = stage.checks_by_day("predictions", "every_row_predicted")[FIRST]
+    assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert told.description.startswith(f"{FIRST}: not run, for the day failed at rows: quarantine_rate: 50.00%")
 
 
 def test_a_day_that_lost_all_its_files_is_red_and_its_predictions_stand(stage: Stage, three_days: Stage) -> None:

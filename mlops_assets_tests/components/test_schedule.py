@@ -63,9 +63,9 @@ def yesterday_and_today() -> tuple[str, str]:
     return (today - dt.timedelta(days=1)).isoformat(), today.isoformat()
 
 
-def watch(stage: Stage) -> dg.AssetCheckEvaluation:
-    """What the watch job finds."""
-    result = stage.execute("watch")
+def watch(stage: Stage, days: tuple[str, str] | None = None) -> dg.AssetCheckEvaluation:
+    """What the watch job finds; or the check in a run of some days, in which *Materialize all* has it."""
+    result = stage.execute("watch", days=days)
     assert result.success
     (found,) = result.get_asset_check_evaluations()
     assert found.check_name == "transactions_yesterday_is_not_missing"
@@ -99,6 +99,12 @@ def test_the_watch_is_red_when_yesterday_is_missing_and_says_what_to_run(trained
         f"The predictions of {day} are missing. Run `mlops-assets run transactions --from {day} --to {day}`."
     )
     assert day in yesterday_and_today()
+    assert found.severity == dg.AssetCheckSeverity.ERROR
+
+
+def test_a_backfill_of_other_days_is_not_red_for_yesterday(trained: Stage) -> None:
+    assert watch(trained, ("2026-01-01", "2026-01-10")).severity == dg.AssetCheckSeverity.WARN
+    assert watch(trained, ("2026-01-01", yesterday_and_today()[1])).severity == dg.AssetCheckSeverity.ERROR
 
 
 def test_the_watch_is_not_red_without_a_champion_but_says_so(idle: Stage) -> None:

@@ -12,6 +12,7 @@ import pytest
 from graphql import build_client_schema, get_introspection_query
 
 from mlops_assets.components import webserver
+from mlops_assets.components.own_processes import run_to_its_end
 from mlops_assets.components.private_webserver import WorkspaceProcessContext
 from mlops_assets.errors import UsageError
 from mlops_assets.serving.entrance.guard import Guard
@@ -138,7 +139,7 @@ def test_an_address_that_others_reach_needs_a_name_by_which_they_may_call(
 ) -> None:
     monkeypatch.delenv("MLOPS_ALLOWED_HOSTS", raising=False)
     monkeypatch.setattr("sys.argv", ["webserver", "--host", "0.0.0.0", "--empty-workspace"])
-    assert webserver.main() == 2
+    assert run_to_its_end(webserver.command, "DAGSTER_WEBSERVER") == 2
     assert "asks for no password" in (said := capsys.readouterr().err)
     assert "MLOPS_ALLOWED_HOSTS=dagster.example.com" in said
     assert [check_address(host, ()) for host in ("127.0.0.1", "localhost", "::1")] == [None] * 3
@@ -150,7 +151,7 @@ def test_a_taken_port_is_told_with_the_process_that_has_it(
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setattr("sys.argv", ["webserver", "--port", str(port), "--empty-workspace"])
-        assert webserver.main() == 2
+        assert run_to_its_end(webserver.command, "DAGSTER_WEBSERVER") == 2
     said = capsys.readouterr().err
     assert f"Port {port} of 127.0.0.1 is taken by process " in said
     assert f"--port {port + 1}" in said
@@ -164,7 +165,7 @@ def test_a_home_is_named_and_never_made_of_the_current_folder(
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["webserver", "--port", str(port), "--empty-workspace"])
-    assert webserver.main() == 2
+    assert run_to_its_end(webserver.command, "DAGSTER_WEBSERVER") == 2
     assert "DAGSTER_HOME is not set" in capsys.readouterr().err
     assert [*tmp_path.iterdir()] == []
 

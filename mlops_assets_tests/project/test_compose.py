@@ -16,7 +16,7 @@ import yaml
 
 from deploy import new_secrets
 from deploy.services import compose
-from mlops_assets.components import webserver as guarded
+from mlops_assets.components import daemon, webserver
 from mlops_assets.errors.redaction import NAMED
 from mlops_assets.serving.entrance.guard import hosts_from_environment
 from mlops_assets.serving.entrance.listening import check_address
@@ -137,6 +137,7 @@ def test_a_program_of_others_is_started_with_what_the_files_hold(file: dict[str,
     ours = {
         ("mlops-assets",),
         ("python", "-m", "mlops_assets.components.webserver"),
+        ("python", "-m", "mlops_assets.components.daemon"),
         ("python", "-m", "deploy.healthy"),
     }
     for name in OURS:
@@ -249,8 +250,8 @@ def test_every_command_and_health_check_is_a_program_with_options_that_it_knows(
             "jupyter-lab",
         ):  # started by test_smoke.py
             continue
-        command = guarded.command if rest[:2] == ["-m", guarded.__name__] else entry(program)
-        rest = [word for word in rest if word not in ("-m", guarded.__name__)]
+        modules = {one.__name__: one.command for one in (webserver, daemon)}
+        command, rest = (modules[rest[1]], rest[2:]) if rest[0] == "-m" else (entry(program), rest)
         while isinstance(command, click.Group) and rest:
             command = command.commands[rest.pop(0)]
         known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}

@@ -25,7 +25,8 @@ import psutil
 import pytest
 
 from deploy.services.s3 import free_port
-from mlops_assets.tools.dev import LOCK, load_again
+from mlops_assets.storage.last_dev import LOCK
+from mlops_assets.tools.dev import load_again
 from mlops_assets.tools.keeping import ENDS, Ended, Service, look_after
 from mlops_assets.tools.processes import Process
 from mlops_assets.workspace import Workspace
@@ -150,7 +151,10 @@ def test_a_second_one_on_the_home_is_refused_with_the_way_to_the_first(dev: Dev)
 
 
 def test_notices_of_dagster_that_are_not_for_people_are_not_shown(dev: Dev) -> None:
-    assert "Warning" not in dev.said
+    """Neither of Python, nor of its daemon, which looks for the first time in this home."""
+    until(lambda: "EventLogConsumerDaemon" in dev.said, "the list of its daemons")
+    until(lambda: "Checking for new runs" in dev.said, "its first round")
+    assert "warning" not in dev.said.lower()
 
 
 def test_a_taken_port_is_refused_with_the_process_that_has_it(dev: Dev, tmp_path: Path) -> None:

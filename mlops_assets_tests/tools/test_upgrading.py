@@ -28,7 +28,7 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.storage.database import with_driver
 from mlops_assets.storage.form import FORM, find_form, mark_form, read_mark
-from mlops_assets.tools.dev import LOCK
+from mlops_assets.storage.last_dev import LOCK
 from mlops_assets.tools.upgrading.stores import find_stores
 from mlops_assets_tests.helpers.first_release import DAYS, NEXT_DAY, unpack
 from mlops_assets_tests.helpers.homes import give_stores, state_in

@@ -49,6 +49,8 @@ def open_client(settings: Settings) -> MlflowClient:
     tell_mlflow()
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # else a server that is gone is asked for minutes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")  # and one that hangs, for two minutes each time
+    # without git MLflow would warn of it at length as a run begins: the version keeps what made it, and needs none
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     look(settings)
     if settings.sqlite_file is not None:
         # SQLite makes its file, but no folder

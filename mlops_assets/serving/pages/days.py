@@ -24,6 +24,7 @@ from mlops_assets.serving.service import caller_of
 from mlops_assets.serving.starting import day_run
 from mlops_assets.use_case.partitions import folder_of
 from mlops_assets.views import day_details
+from mlops_assets.views.brought import IN_A_SENTENCE
 from mlops_assets.views.calendar import by_day, counted, in_words, months, newest_months
 from mlops_assets.views.days import STATES, Known, record, short_record
 from mlops_assets.views.html.addresses import lamp_address, page_address, rejects_address
@@ -135,6 +136,7 @@ def _day(
         lamps={one["name"]: lamp_address(name, day, one["name"]) for one in (told["drift"] or {}).get("red_lamps", ())},
         refused={rule: rejects_address(name, day, rule) for rule in values["rejects"]},
         shown_percent=percent,
+        delivered=IN_A_SENTENCE,
         **values,
     )
 

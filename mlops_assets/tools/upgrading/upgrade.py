@@ -12,7 +12,7 @@ from pathlib import Path
 from mlops_assets.errors import UsageError
 from mlops_assets.settings import Settings
 from mlops_assets.storage.form import FIRST, FORM, Mark, OtherForm, find_form, first_form, mark_form, newer, read_mark
-from mlops_assets.tools.dev import LOCK
+from mlops_assets.storage.last_dev import LOCK
 from mlops_assets.tools.upgrading import backup
 from mlops_assets.tools.upgrading import first_form as first
 from mlops_assets.tools.upgrading.stores import Store, find_stores, migrate
