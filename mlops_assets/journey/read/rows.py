@@ -23,7 +23,7 @@ from mlops_assets.journey.read.noticing import note_shard, notice_day
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import Pack, Refusal
 from mlops_assets.journey.read.refusals import refusals_of, refuse_overfull
-from mlops_assets.journey.read.sources import Entry, Source, lies_at
+from mlops_assets.journey.read.sources import Entry, Source, at_once, lies_at
 from mlops_assets.journey.read.sources.entries import LEADS_OUT
 from mlops_assets.journey.read.sources.kept import Packs, packs_before, with_kept
 from mlops_assets.journey.read.whole_files import find_wrong_files, notice_one_account
@@ -244,11 +244,12 @@ def rows_mark(entries: pa.Table, use_case: UseCase, attachments: str) -> str:
 
 def _fetch(entries: pa.Table, task: ReadTask) -> Fetched:
     """The bytes of the files, None for each that is refused at once."""
+    ready = at_once(task.source, task.day, entries, task.use_case.files.largest)
 
     def fetch(first: int) -> list[bytes | Refusal]:
         columns = (entries[name].slice(first, FILES_A_THREAD).to_pylist() for name in Entry._fields)
         listed = enumerate(zip(*columns, strict=True), first)
-        return [_fetch_one(task, number, Entry(*entry)) for number, entry in listed]
+        return [ready.get(number) or _fetch_one(task, number, Entry(*entry)) for number, entry in listed]
 
     firsts = range(0, len(entries), FILES_A_THREAD)
     results: list[bytes | Refusal] = []

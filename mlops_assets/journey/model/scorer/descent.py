@@ -7,6 +7,7 @@ carried to a machine of another kind, numpy does the step.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import logging
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,7 @@ SHA256 = "db1c7c74727a104cc1e6b8ba0cf40b0cb05407e38807aae275df410cf6ede405"
 """Of `descent.c`: part of the name of what was compiled, so nothing of an older source is loaded; and as a value of
 this module it makes a change of the source a change of the code that predictions were made by."""
 
-LIBRARY = Path(__file__).with_name(f"_descent-{SHA256[:12]}.so")
+FOLDER = Path(__file__).parent
 
 NODE = np.dtype([("threshold", np.float32), ("column", np.int32), ("right", np.int32), ("leaf", np.int32)])
 """A node as `descent.c` sees it."""
@@ -33,7 +34,7 @@ ROOM = 512 + 12
 def compiled() -> Any | None:
     """The function of `descent.c`; None where it was not compiled for this machine."""
     try:
-        function = ctypes.CDLL(str(LIBRARY)).mean_of_leaves
+        function = ctypes.CDLL(str(_library())).mean_of_leaves
     except OSError as error:
         log.info("trees are asked by numpy, at three times the cost, for nothing compiled was found: %s", error)
         return None
@@ -41,6 +42,20 @@ def compiled() -> Any | None:
     function.argtypes = [array, number, number, array, array, number, array, number, array, array]
     function.restype = None
     return function
+
+
+def _library() -> Path:
+    """What was compiled of this source, and is what it was: a part of a library would end the process.
+
+    Raises
+    ------
+    OSError
+        If there is none.
+    """
+    for path in FOLDER.glob(f"_descent-{SHA256[:12]}-*.so"):
+        if path.stem.endswith(hashlib.sha256(path.read_bytes()).hexdigest()[:12]):
+            return path
+    raise FileNotFoundError(f"none that is whole and of this source lies in {FOLDER}")
 
 
 def mean_of_leaves(
@@ -66,7 +81,9 @@ def mean_of_leaves(
     numpy.ndarray
         float64, a row a row.
     """
-    columns, nodes, roots, values = map(np.ascontiguousarray, (columns, nodes, roots, values))
+    # numbers that lie at no multiple of their size, as in a file that somebody made, are copied as well
+    kinds = ((columns, np.float32), (nodes, NODE), (roots, np.int32), (values, np.float64))
+    columns, nodes, roots, values = (np.require(array, kind, ("C", "A")) for array, kind in kinds)
     (width, rows), (_, outputs) = columns.shape, values.shape
     matrix, said = np.zeros((ROOM, width), np.float32), np.empty((rows, outputs))
     places = (array.ctypes.data for array in (columns, nodes, roots, values, matrix, said))

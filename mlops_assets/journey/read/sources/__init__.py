@@ -14,6 +14,8 @@ from mlops_assets.storage.places import Place, S3Path
 from mlops_assets.use_case import source
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from mlops_assets.use_case import UseCase
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "Source",
     "SourceError",
     "SqlSource",
+    "at_once",
     "lies_at",
     "open_source",
 ]
@@ -32,9 +35,32 @@ __all__ = [
 
 def lies_at(source: Source) -> Place | None:
     """Where the raw files of a source lie; None of a class of a user's own, which alone knows."""
+    lying = _lying(source)
+    return lying.root if lying else None
+
+
+def at_once(source: Source, day: str, entries: pa.Table, largest: int) -> dict[int, bytes]:
+    """The bytes of files that need not be read one by one, by their row in a listing; `read` has all others.
+
+    Parameters
+    ----------
+    source
+        Where they lie.
+    day
+        The day.
+    entries
+        What was listed.
+    largest
+        Bytes of a file that may be read.
+    """
+    lying = _lying(source)
+    return lying.at_once(day, entries, largest) if isinstance(lying, S3Source) else {}
+
+
+def _lying(source: Source) -> FolderSource | S3Source | None:
     source = source.source if isinstance(source, KeptSource) else source
     lying = source.landed if isinstance(source, SqlSource) else source
-    return lying.root if isinstance(lying, FolderSource | S3Source) else None
+    return lying if isinstance(lying, FolderSource | S3Source) else None
 
 
 def open_source(use_case: UseCase, raw: Place) -> Source:

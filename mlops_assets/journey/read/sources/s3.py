@@ -11,6 +11,7 @@ from mlops_assets.journey.read.sources.entries import Lying, days_of, is_hidden
 from mlops_assets.plugins.sources import Entry, SourceError
 from mlops_assets.storage import places, s3
 from mlops_assets.storage.places import S3Path
+from mlops_assets.storage.s3_small import Wanted, get_small
 from mlops_assets.use_case.partitions import DAYS, Partitions, folder_of
 
 
@@ -94,6 +95,28 @@ class S3Source:
                 path = key[len(top.key) + 1 :]
                 if _is_data(path, size):
                     yield Entry(path, size, modified, etag=etag or "")
+
+    def at_once(self, day: str, entries: pa.Table, largest: int) -> dict[int, bytes]:
+        """The bytes of those objects that the server gives at once, as they were listed, by their row.
+
+        Parameters
+        ----------
+        day
+            The day.
+        entries
+            What was listed.
+        largest
+            Bytes of an object that may be asked for.
+        """
+        listed = zip(*(entries[name].to_pylist() for name in ("path", "etag", "size", "problem")), strict=True)
+        top = self._day(day)
+        wanted = {
+            row: Wanted(f"{top.key}/{path}", etag, size)
+            for row, (path, etag, size, problem) in enumerate(listed)
+            if size <= largest and not problem
+        }
+        found = zip(wanted, get_small(top.bucket, [*wanted.values()]), strict=True)
+        return {row: data for row, data in found if data is not None}
 
     def read(self, day: str, entry: Entry) -> bytes:
         """The bytes of an object as it was listed.
