@@ -17,18 +17,19 @@ help:  ## List the targets
 
 # Two sets of packages in one .venv: what running needs, and what tests, lint, benchmarks and Spark need besides.
 # The versions of both agree (`make lock`), so neither takes anything of the other away.
+IN_C = mlops_assets/journey/model/scorer/descent.c mlops_assets/journey/read/sources/listed.c
 GET_UV = $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 INSTALL = $(BIN)/uv pip install --python $(BIN)/python --require-hashes --requirement
 
-.venv/.running: requirements.lock pyproject.toml hatch_build.py mlops_assets/journey/model/scorer/descent.c
+.venv/.running: requirements.lock pyproject.toml hatch_build.py $(IN_C)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12"; exit 1; }
 	@echo "Setting up .venv, once: $$(grep -c '^[a-z].*==' $<) packages, about $(RUNNING) to fetch unless uv has them in its cache"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(GET_UV)
 	@$(INSTALL) $<
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	@ls mlops_assets/journey/model/scorer/_descent-*.so >/dev/null 2>&1 || \
-		echo "No C compiler was found: scoring with trees takes about three times as long; CC names one"
+	@for source in $(IN_C:.c=); do ls $${source%/*}/_$${source##*/}-*.so >/dev/null 2>&1 || \
+		echo "$$source.c was not compiled, so a day costs more; CC names a C compiler"; done
 	@$(BIN)/uv pip uninstall --quiet --python $(BIN)/python uv  # running needs it no more, and it is 38 MB
 	@echo "Compiling what every command imports"
 	@$(BIN)/python -W ignore -c 'import $(FIRST)'

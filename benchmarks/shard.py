@@ -32,7 +32,7 @@ from mlops_assets.journey.enrich.day import enrich_day
 from mlops_assets.journey.features import day as features
 from mlops_assets.journey.features import shard, sql
 from mlops_assets.journey.model.model import Model
-from mlops_assets.journey.read import noticing, rows
+from mlops_assets.journey.read import fetching, noticing, rows
 from mlops_assets.journey.read.day import list_raw_files
 from mlops_assets.journey.read.listing import find_manifest
 from mlops_assets.journey.read.readers.csv import CsvReader
@@ -52,7 +52,7 @@ Task = TypeVar("Task")
 FILES, ROWS, KNOWN = 5_000, 50, 400
 
 STAGES: Mapping[str, Sequence[Callable[..., object]]] = {
-    "bytes of files": [rows._fetch],
+    "bytes of files": [fetching.fetch],
     "parse": [CsvReader.read],
     "check": [rows.check_rows],
     "notes of files": [noticing.note_shard],

@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hatch_build import SOURCE, compile_descent
+from hatch_build import SOURCES, compile_source
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = Path("lib", f"python{sys.version_info.major}.{sys.version_info.minor}")
@@ -111,7 +111,8 @@ def copy_project(modules: Path) -> None:
     for name in filter(None, listed.stdout.split("\0")):
         (modules / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, modules / name)
-    compile_descent(ROOT / SOURCE, (modules / SOURCE).parent)
+    for source in SOURCES:
+        compile_source(ROOT / source, (modules / source).parent)
 
 
 def bring_libraries(environment: Path) -> None:

@@ -54,7 +54,7 @@ class Wanted(NamedTuple):
     size: int
 
 
-def get_small(bucket: str, wanted: Sequence[Wanted]) -> list[bytes | None]:
+def get_small(bucket: str, wanted: Sequence[Wanted], largest: int = SMALL) -> list[bytes | None]:
     """Objects, in order; None for each that `s3.get` is to be asked for, be it gone, changed, large or only slow.
 
     Parameters
@@ -63,9 +63,12 @@ def get_small(bucket: str, wanted: Sequence[Wanted]) -> list[bytes | None]:
         Where they lie.
     wanted
         Which.
+    largest
+        Bytes of an object that may be asked for.
     """
     found: list[bytes | None] = [None] * len(wanted)
-    numbers = [number for number, one in enumerate(wanted) if one.size <= SMALL and PLAIN.fullmatch(one.etag)]
+    most = min(SMALL, largest)
+    numbers = [number for number, one in enumerate(wanted) if one.size <= most and PLAIN.fullmatch(one.etag)]
     urls = _signed(bucket, [wanted[number].key for number in numbers])
     if not urls:
         return found

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import resource
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import islice
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,14 +13,14 @@ import pyarrow as pa
 from mlops_assets.errors import ShardFailed
 from mlops_assets.journey.read.attachments import Attachments, named_in
 from mlops_assets.journey.read.contract import check_column, rows_schema
+from mlops_assets.journey.read.fetching import Fetched, fetch, fetch_one
 from mlops_assets.journey.read.kept import files_to_keep, keep_shard, publish_kept
-from mlops_assets.journey.read.listing import ATTACHMENT, Manifest, attachments_mark, file_too_large, shard_of
+from mlops_assets.journey.read.listing import ATTACHMENT, Manifest, attachments_mark, shard_of
 from mlops_assets.journey.read.noticing import note_shard, notice_day
 from mlops_assets.journey.read.readers import open_reader
 from mlops_assets.journey.read.readers.pack import Pack, Refusal
 from mlops_assets.journey.read.refusals import refusals_of, refuse_overfull
-from mlops_assets.journey.read.sources import Entry, Source, at_once, lies_at
-from mlops_assets.journey.read.sources.entries import LEADS_OUT
+from mlops_assets.journey.read.sources import Entry, Source, lies_at
 from mlops_assets.journey.read.sources.kept import Packs, packs_before, with_kept
 from mlops_assets.journey.read.whole_files import find_wrong_files, notice_one_account
 from mlops_assets.plugins import plugin_modules
@@ -49,16 +45,6 @@ from mlops_assets.work.shards import (
     parts_of,
     run_shards,
 )
-
-Item = TypeVar("Item")
-
-Fetched = tuple[list[bytes | None], list[Refusal]]
-"""The bytes of the files of a shard, None for each that is refused at once; and those refusals."""
-
-READERS, FILES_A_THREAD, BATCHES = 4, 50, 40
-"""Threads that read files where they must be waited for, how many each takes at a time, and for how many such batches
-they do so before one looks alone again. Side by side is twice as fast on a disk; of files that lie in memory it makes
-35 microseconds instead of 15. A source that waits for a server says how many threads it wants (`readers`)."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +157,7 @@ def read_shard(task: ReadTask) -> Report:
     lake = Lake(task.lake, task.use_case.name)
     rows, rejects = lake.rows, lake.rejects
     # once, for both those who keep the files and those who read them
-    fetched = cache(lambda: _fetch(entries, task))
+    fetched = cache(lambda: fetch(entries, task.source, task.day, task.use_case.files.largest))
 
     def make() -> Made:
         paths = entries["path"].to_pylist()
@@ -204,14 +190,14 @@ def _keep(task: ReadTask, lake: Lake, entries: pa.Table, fetched: Callable[[], F
     attachments = shard_of(task.manifest, ATTACHMENT)
     numbers = {path: number for number, path in enumerate(entries["path"].to_pylist())}
 
-    def fetch(entry: Entry) -> bytes | None:
+    def bring(entry: Entry) -> bytes | None:
         if entry.path in numbers:
             return fetched()[0][numbers[entry.path]]
-        result = _fetch_one(task, 0, entry)
+        result = fetch_one(task.source, task.day, 0, entry, task.use_case.files.largest)
         return None if isinstance(result, Refusal) else result
 
     wanted = files_to_keep(entries, attachments, task.shard, task.shards)
-    return keep_shard(lake, task.day, task.shard, wanted, task.kept or (), fetch)
+    return keep_shard(lake, task.day, task.shard, wanted, task.kept or (), bring)
 
 
 def rows_code(use_case: UseCase) -> Code:
@@ -240,59 +226,6 @@ def rows_mark(entries: pa.Table, use_case: UseCase, attachments: str) -> str:
     """
     files = fingerprint_table(entries), attachments
     return fingerprint(*files, use_case.contract_fingerprint, rows_code(use_case).fingerprint)
-
-
-def _fetch(entries: pa.Table, task: ReadTask) -> Fetched:
-    """The bytes of the files, None for each that is refused at once."""
-    ready = at_once(task.source, task.day, entries, task.use_case.files.largest)
-
-    def fetch(first: int) -> list[bytes | Refusal]:
-        columns = (entries[name].slice(first, FILES_A_THREAD).to_pylist() for name in Entry._fields)
-        listed = enumerate(zip(*columns, strict=True), first)
-        return [ready.get(number) or _fetch_one(task, number, Entry(*entry)) for number, entry in listed]
-
-    firsts = range(0, len(entries), FILES_A_THREAD)
-    results: list[bytes | Refusal] = []
-    for some in _side_by_side(fetch, firsts, getattr(task.source, "readers", 0)):
-        results += some
-    contents = [None if isinstance(result, Refusal) else result for result in results]
-    return contents, [result for result in results if isinstance(result, Refusal)]
-
-
-def _side_by_side(fetch: Callable[[int], Item], firsts: Iterable[int], readers: int) -> Iterator[Item]:
-    """What `fetch` brings, in order: by several threads where a server, or the disk, must be waited for."""
-    with ThreadPoolExecutor(readers or READERS) as threads:
-        if readers:
-            yield from threads.map(fetch, firsts)
-            return
-        left = iter(firsts)
-        for first in left:
-            before = _waits()
-            # in memory one thread is faster than four, which hand Python's lock to one another: 15 microseconds a file,
-            # not 37 to 50
-            yield fetch(first)
-            # more than ten times in fifty files: they are not in memory
-            if _waits() - before > FILES_A_THREAD // 5:
-                yield from threads.map(fetch, islice(left, BATCHES))
-
-
-def _waits() -> int:
-    """How often this process has given up its core because it had to wait."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
-
-
-def _fetch_one(task: ReadTask, number: int, entry: Entry) -> bytes | Refusal:
-    # refused by what the listing said, so that a file which would fill the memory is not opened
-    largest = task.use_case.files.largest
-    if entry.problem:
-        rule = "link" if entry.problem == LEADS_OUT else "unreadable"
-        return Refusal(number, None, rule, entry.problem)
-    if entry.size > largest:
-        return Refusal(number, None, "too_large", file_too_large(entry.size, largest))
-    try:
-        return task.source.read(task.day, entry)
-    except OSError as error:
-        return Refusal(number, None, "unreadable", f"cannot be read: {error.strerror}")
 
 
 def check_rows(use_case: UseCase, paths: Sequence[str], pack: Pack) -> tuple[pa.Table, list[Refusal]]:

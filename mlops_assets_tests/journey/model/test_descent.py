@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hatch_build import SOURCE, compile_descent
 from mlops_assets.journey.model.scorer import descent
 from mlops_assets.journey.model.scorer.trees import Trees
-from mlops_assets_tests.helpers.paths import ROOT
+from mlops_assets_tests.helpers.compiling import compiled_now, source_of
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The step as it is compiled now, whatever lies in the checkout."""
-    made = compile_descent(ROOT / SOURCE, tmp_path_factory.mktemp("descent"))
-    if made is None:
-        pytest.skip("no C compiler")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(descent, "FOLDER", made.parent)
-        descent.compiled.cache_clear()
-        assert descent.compiled() is not None
+    with compiled_now(descent, tmp_path_factory.mktemp("descent")):
         yield
-    descent.compiled.cache_clear()
 
 
 def grown(random: np.random.Generator, trees: int, depth: int, width: int, outputs: int) -> Trees:
@@ -112,62 +102,8 @@ def test_numbers_that_lie_at_no_multiple_of_their_size_are_moved_first() -> None
     assert replace(forest, values=values).ask(columns, none).tobytes() == forest.ask(columns, none).tobytes()
 
 
-def test_the_name_of_what_is_loaded_is_that_of_the_source() -> None:
-    # changed by hand with the source: so a day knows that it was scored by other code
-    assert hashlib.sha256((ROOT / SOURCE).read_bytes()).hexdigest() == descent.SHA256
-
-
 def test_room_and_nodes_are_those_of_the_source() -> None:
-    source = (ROOT / SOURCE).read_text()
+    source = source_of(descent).read_text()
     told = {name: int(source.partition(f"{name} = ")[2].split(",")[0].split()[0]) for name in ("TOGETHER", "BLOCK")}
     assert sum(told.values()) == descent.ROOM
     assert descent.NODE.itemsize == 4 * ctypes.sizeof(ctypes.c_int32)
-
-
-# -- building ---------------------------------------------------------------------------------------------------------
-
-
-def test_what_a_setup_compiled_is_used() -> None:
-    found = [*Path(descent.__file__).parent.glob(f"_descent-{descent.SHA256[:12]}-*.so")]
-    assert len(found) == 1, "`make setup` compiles it; after a change of descent.c, once more"
-
-
-def test_without_a_compiler_the_package_is_built_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CC", "no-such-compiler")
-    assert compile_descent(ROOT / SOURCE, tmp_path) is None
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_compiler_that_fails_is_told_of(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    broken = tmp_path / "broken.c"
-    broken.write_text("this is no C\n")
-    assert compile_descent(broken, tmp_path) is None
-    assert "could not compile broken.c" in capfd.readouterr().err
-    assert list(tmp_path.iterdir()) == [broken]
-
-
-def _said_without(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether trees are asked by numpy if this is what lies beside the source."""
-    monkeypatch.setattr(descent, "FOLDER", folder)
-    descent.compiled.cache_clear()
-    try:
-        forest = grown(np.random.default_rng(1), 3, 6, 2, 2)
-        assert forest.ask(np.zeros((2, 5), np.float32), np.array([], np.int64)).shape == (5, 2)
-        return descent.compiled() is None
-    finally:
-        descent.compiled.cache_clear()
-
-
-def test_what_was_compiled_elsewhere_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    foreign = b"\x7fELF for another machine"
-    own = hashlib.sha256(foreign).hexdigest()[:12]
-    (tmp_path / f"_descent-{descent.SHA256[:12]}-{own}.so").write_bytes(foreign)
-    assert _said_without(tmp_path, monkeypatch)
-
-
-def test_a_library_whose_end_is_missing_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a full disk leaves it: whoever loads it is killed."""
-    made = compile_descent(ROOT / SOURCE, tmp_path)
-    assert made is not None
-    made.write_bytes(made.read_bytes()[:5000])
-    assert _said_without(tmp_path, monkeypatch)

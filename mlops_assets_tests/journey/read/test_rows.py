@@ -12,15 +12,17 @@ from typing import Any
 
 import hypothesis
 import hypothesis.strategies as st
+import pyarrow as pa
 import pytest
 
 from mlops_assets.errors import ShardFailed
-from mlops_assets.journey.read import rows
+from mlops_assets.journey.read import fetching
+from mlops_assets.journey.read.fetching import FILES_A_THREAD, READERS
 from mlops_assets.journey.read.listing import Manifest, list_day
 from mlops_assets.journey.read.readers.csv import CsvReader
 from mlops_assets.journey.read.readers.pack import Refusal
-from mlops_assets.journey.read.rows import FILES_A_THREAD, account, check_rows, read_day, rejects_table
-from mlops_assets.journey.read.sources.folder import Entry, FolderSource, SourceError
+from mlops_assets.journey.read.rows import account, check_rows, read_day, rejects_table
+from mlops_assets.journey.read.sources.folder import FolderSource, SourceError
 from mlops_assets.settings import Settings
 from mlops_assets.storage.catalog import Lake
 from mlops_assets.use_case import Checks, Scale, UseCase
@@ -670,12 +672,12 @@ class Watched(FolderSource):
 
     threads: set[int]
 
-    def read(self, day: str, entry: Entry) -> bytes:
+    def read_listed(self, day: str, entries: pa.Table, largest: int) -> Sequence[bytes | None]:
         self.threads.add(threading.get_ident())
-        return super().read(day, entry)
+        return super().read_listed(day, entries, largest)
 
 
-@pytest.mark.parametrize(("waits", "most"), [(0, 1), (1, 5)], ids=["files in memory", "a disk to wait for"])
+@pytest.mark.parametrize(("waits", "most"), [(0, 1), (1, READERS + 1)], ids=["files in memory", "a disk to wait for"])
 def test_several_threads_read_where_the_disk_must_be_waited_for_and_files_keep_their_order(
     open_day: Callable[[UseCase], Day],
     transactions: UseCase,
@@ -685,7 +687,7 @@ def test_several_threads_read_where_the_disk_must_be_waited_for_and_files_keep_t
     most: int,
 ) -> None:
     waited = count(step=waits * FILES_A_THREAD)
-    monkeypatch.setattr(rows, "_waits", lambda: next(waited))
+    monkeypatch.setattr(fetching, "_waits", lambda: next(waited))
     day, files = open_day(transactions), 3 * FILES_A_THREAD + 1
     day.source = watched = Watched(day.source.root, day.source.suffix)
     watched.threads = set()

@@ -1,27 +1,22 @@
 """The one step in machine code: rows go down trees as in `trees`, at a third of its cost, with the same bits.
 
-`descent.c` is compiled where the package is built (`hatch_build.py`). Where there was no C compiler, or the package was
-carried to a machine of another kind, numpy does the step.
+Where `descent.c` was not compiled for this machine, numpy does the step.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import logging
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-log = logging.getLogger(__name__)
+from mlops_assets.work.compiled import find_function, library_of
 
 SHA256 = "db1c7c74727a104cc1e6b8ba0cf40b0cb05407e38807aae275df410cf6ede405"
-"""Of `descent.c`: part of the name of what was compiled, so nothing of an older source is loaded; and as a value of
-this module it makes a change of the source a change of the code that predictions were made by."""
+"""Of `descent.c`; changed by hand with it."""
 
-FOLDER = Path(__file__).parent
+LIBRARY = library_of(__file__, SHA256)
 
 NODE = np.dtype([("threshold", np.float32), ("column", np.int32), ("right", np.int32), ("leaf", np.int32)])
 """A node as `descent.c` sees it."""
@@ -33,29 +28,9 @@ ROOM = 512 + 12
 @cache
 def compiled() -> Any | None:
     """The function of `descent.c`; None where it was not compiled for this machine."""
-    try:
-        function = ctypes.CDLL(str(_library())).mean_of_leaves
-    except OSError as error:
-        log.info("trees are asked by numpy, at three times the cost, for nothing compiled was found: %s", error)
-        return None
     array, number = ctypes.c_void_p, ctypes.c_int64
-    function.argtypes = [array, number, number, array, array, number, array, number, array, array]
-    function.restype = None
-    return function
-
-
-def _library() -> Path:
-    """What was compiled of this source, and is what it was: a part of a library would end the process.
-
-    Raises
-    ------
-    OSError
-        If there is none.
-    """
-    for path in FOLDER.glob(f"_descent-{SHA256[:12]}-*.so"):
-        if path.stem.endswith(hashlib.sha256(path.read_bytes()).hexdigest()[:12]):
-            return path
-    raise FileNotFoundError(f"none that is whole and of this source lies in {FOLDER}")
+    arguments = [array, number, number, array, array, number, array, number, array, array]
+    return find_function(LIBRARY, "mean_of_leaves", arguments)
 
 
 def mean_of_leaves(

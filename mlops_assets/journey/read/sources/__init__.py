@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from mlops_assets.journey.read.sources.folder import FolderSource
 from mlops_assets.journey.read.sources.kept import KeptSource
@@ -14,8 +17,6 @@ from mlops_assets.storage.places import Place, S3Path
 from mlops_assets.use_case import source
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from mlops_assets.use_case import UseCase
 
 __all__ = [
@@ -27,20 +28,20 @@ __all__ = [
     "Source",
     "SourceError",
     "SqlSource",
-    "at_once",
     "lies_at",
     "open_source",
+    "read_listed",
 ]
 
 
 def lies_at(source: Source) -> Place | None:
     """Where the raw files of a source lie; None of a class of a user's own, which alone knows."""
     lying = _lying(source)
-    return lying.root if lying else None
+    return lying.root if isinstance(lying, FolderSource | S3Source) else None
 
 
-def at_once(source: Source, day: str, entries: pa.Table, largest: int) -> dict[int, bytes]:
-    """The bytes of files that need not be read one by one, by their row in a listing; `read` has all others.
+def read_listed(source: Source, day: str, entries: pa.Table, largest: int) -> Sequence[bytes | None]:
+    """The bytes of files that are as they were listed, several at once where that is cheaper; None for all others.
 
     Parameters
     ----------
@@ -49,18 +50,20 @@ def at_once(source: Source, day: str, entries: pa.Table, largest: int) -> dict[i
     day
         The day.
     entries
-        What was listed.
+        The files, with the columns of an `Entry`.
     largest
         Bytes of a file that may be read.
     """
     lying = _lying(source)
-    return lying.at_once(day, entries, largest) if isinstance(lying, S3Source) else {}
+    if isinstance(lying, FolderSource | S3Source):
+        return lying.read_listed(day, entries, largest)
+    return [None] * len(entries)
 
 
-def _lying(source: Source) -> FolderSource | S3Source | None:
+def _lying(source: Source) -> Source:
+    """What reads the files, whatever stands before it."""
     source = source.source if isinstance(source, KeptSource) else source
-    lying = source.landed if isinstance(source, SqlSource) else source
-    return lying if isinstance(lying, FolderSource | S3Source) else None
+    return source.landed if isinstance(source, SqlSource) else source
 
 
 def open_source(use_case: UseCase, raw: Place) -> Source:

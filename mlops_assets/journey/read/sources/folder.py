@@ -13,6 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
+
+from mlops_assets.journey.read.sources import listed
 from mlops_assets.journey.read.sources.entries import LEADS_OUT, Lying, days_of, is_hidden
 from mlops_assets.plugins.sources import Entry, SourceError
 from mlops_assets.storage.inside import QUIETLY, lies_inside, was_inside
@@ -192,6 +195,24 @@ class FolderSource:
             return Entry(_shown(path), 0, 0, "a name that is not valid UTF-8, or looks like one as it is told here")
         problem = "" if stat.S_ISREG(status.st_mode) else "not a regular file"
         return Entry(path, status.st_size, status.st_mtime_ns, problem, _content(status))
+
+    def read_listed(self, day: str, entries: pa.Table, largest: int) -> Sequence[bytes | None]:
+        """The bytes of files of a day that are as they were listed; None for each that `read` has to look at.
+
+        Parameters
+        ----------
+        day
+            The day.
+        entries
+            The files, with the columns of an `Entry`.
+        largest
+            Bytes of a file that may be read.
+        """
+        function = listed.compiled()
+        if function is None:
+            return [None] * len(entries)
+        inside = not self.follow_links
+        return listed.read_as_listed(function, self._real, folder_of(day), entries, inside=inside, largest=largest)
 
     def read(self, day: str, entry: Entry) -> bytes:
         """The bytes of a file as it was listed.

@@ -96,27 +96,23 @@ class S3Source:
                 if _is_data(path, size):
                     yield Entry(path, size, modified, etag=etag or "")
 
-    def at_once(self, day: str, entries: pa.Table, largest: int) -> dict[int, bytes]:
-        """The bytes of those objects that the server gives at once, as they were listed, by their row.
+    def read_listed(self, day: str, entries: pa.Table, largest: int) -> Sequence[bytes | None]:
+        """The bytes of objects of a day that are as they were listed; None for each that `read` has to look at.
 
         Parameters
         ----------
         day
             The day.
         entries
-            What was listed.
+            The objects, with the columns of an `Entry`.
         largest
-            Bytes of an object that may be asked for.
+            Bytes of an object that may be read.
         """
-        listed = zip(*(entries[name].to_pylist() for name in ("path", "etag", "size", "problem")), strict=True)
-        top = self._day(day)
-        wanted = {
-            row: Wanted(f"{top.key}/{path}", etag, size)
-            for row, (path, etag, size, problem) in enumerate(listed)
-            if size <= largest and not problem
-        }
-        found = zip(wanted, get_small(top.bucket, [*wanted.values()]), strict=True)
-        return {row: data for row, data in found if data is not None}
+        top = self._day(day).key
+        listed = zip(*(entries[name].to_pylist() for name in ("path", "etag", "size")), strict=True)
+        return get_small(
+            self.root.bucket, [Wanted(f"{top}/{path}", etag, size) for path, etag, size in listed], largest
+        )
 
     def read(self, day: str, entry: Entry) -> bytes:
         """The bytes of an object as it was listed.
