@@ -28,7 +28,7 @@ SMALL = 1 << 20
 LINES = 16
 """Requests that wait for the server side by side."""
 
-SIGNED_FOR = timedelta(minutes=10)
+SIGNED_FOR = timedelta(minutes=5)
 PATIENCE = 20.0
 """Seconds after which a server that answers none of the requests is left alone."""
 
