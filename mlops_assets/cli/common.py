@@ -123,10 +123,25 @@ def asked_days(use_case: UseCase, day: str | None, first: str | None, last: str 
         raise UsageError("Give --day, or --from and --to, not both.")
     from mlops_assets.use_case.partitions import read_range
 
+    day = day and asked_day(use_case, day)
     first, last = read_range(use_case.partitions, first, last)
     if first and last and first > last:
         raise UsageError(f"--from {first} lies after --to {last}.")
     return day, first, last
+
+
+def asked_day(use_case: UseCase, day: str, option: str = "--day") -> str:
+    """The day that an option asks for; where days are weeks, the one in which it lies.
+
+    Raises
+    ------
+    UsageError
+        If the use case has none of that form.
+    """
+    try:
+        return use_case.partitions.read(day)
+    except ValueError as error:
+        raise UsageError(f"{option} {day}: {error}.") from None
 
 
 def find(name: str, raw: Place | None = None) -> Stores:

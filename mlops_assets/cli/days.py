@@ -17,6 +17,7 @@ from mlops_assets.cli.common import (
     Day,
     Publication,
     as_published_option,
+    asked_day,
     asked_days,
     day_options,
     find,
@@ -68,7 +69,7 @@ def sample(
     from mlops_assets.tools.sampling import write_sample
 
     stores = find(use_case, raw)
-    folder = stores.settings.raw
+    day, folder = asked_day(stores.use_case, day), stores.settings.raw
     began = shown = time.monotonic()
     for offset in range(days):
         day = stores.use_case.partitions.after(day) if offset else day

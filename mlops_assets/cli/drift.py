@@ -84,6 +84,6 @@ def _explain(
     days = published_days(table, name, asked)
     if asked == (None, None, None):
         days = days[-1:]
-    if days == [against]:
+    if against and days == [watcher.compared_with(against)]:
         raise UsageError(f"--against {against}: that is the day itself.")
     return watcher.explain_all(days, against)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.common import TABLE_ROWS, Day, find, shell_word
+from mlops_assets.cli.common import TABLE_ROWS, Day, asked_day, find, shell_word
 from mlops_assets.cli.outputs import output_options
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.modes import for_others
@@ -136,6 +136,7 @@ def audit(use_case: str, day: str, output: Path | None, spreadsheet: bool) -> No
     stores = find(use_case)
     if not stores.use_case.feedback.audit_rows:
         raise UsageError(f"{use_case} draws no rows to audit: feedback.audit_rows is 0.")
+    day = asked_day(stores.use_case, day)
     rows = draw_audit(stores.use_case, stores.lake, day)
     for name in ("label", "who", "when"):
         rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.common import Day, find, raw_option
+from mlops_assets.cli.common import Day, asked_day, find, raw_option
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.modes import for_others
 
@@ -50,7 +50,7 @@ def import_(
     if bool(files) == download:
         raise UsageError("Name the tables to import, or say --download for the one that is published.")
     stores = find(use_case, raw)
-    folder = stores.settings.raw
+    day, folder = day and asked_day(stores.use_case, day), stores.settings.raw
     with for_others(folder, stores.settings.home), downloaded(stores.use_case, files, tell=_tell) as tables:
         done = add_imported(
             place_table(stores.use_case, table, folder, day, sheet)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.common import Day, Moment, find, published_at, show_progress
+from mlops_assets.cli.common import Day, Moment, asked_day, find, published_at, show_progress
 from mlops_assets.cli.outputs import output_options
 from mlops_assets.cli.retro import put_back
 from mlops_assets.errors import MlopsError
@@ -34,9 +34,9 @@ def register(use_case: str, model: str, classes: str, columns: str, module: str,
     """Make a version of a model from elsewhere; it passes the same gate as a trained one.
 
     It is judged on the held-out rows of the newest training, and becomes champion if gate and `promotion` say so. Taken
-    is what holds no code: scikit-learn models that were logged to MLflow in skops' format, with a signature whose
-    columns are those of features.sql; ONNX files, or what MLflow's flavour of ONNX logged; and the weights of a network
-    of PyTorch as safetensors, whose class is named in `training.trusted`.
+    is what holds no code: what MLflow's flavours of XGBoost, LightGBM, CatBoost and ONNX logged, and scikit-learn's in
+    skops' format, with a signature whose columns are those of features.sql; ONNX files; and the weights of a network of
+    PyTorch as safetensors, in a file or logged beside MLflow's own form, whose class is named in `training.trusted`.
 
     \b
     Examples:
@@ -254,12 +254,13 @@ def restore(use_case: str, day: str, moment: dt.datetime) -> None:
     from mlops_assets.journey.score.restoring import restore_day
 
     stores = find(use_case)
-    then = published_at(stores.lake.predictions, str(day), moment)
-    done = restore_day(stores.lake, str(day), then, stores.settings.user)
+    day = asked_day(stores.use_case, day)
+    then = published_at(stores.lake.predictions, day, moment)
+    done = restore_day(stores.lake, day, then, stores.settings.user)
     version, rows = then.accounting.model_version, then.accounting.predictions
     what = "are published again" if done else "are what is published now"
     click.echo(f"{rows:,} predictions of {day} by version {version} {what}.")
-    _judge_again(stores, str(day))
+    _judge_again(stores, day)
 
 
 def _judge_again(stores: Stores, day: str) -> None:

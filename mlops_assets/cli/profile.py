@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from mlops_assets.cli.common import Day, find, shell_word, show_progress
+from mlops_assets.cli.common import Day, asked_day, find, shell_word, show_progress
 from mlops_assets.cli.outputs import output_options
 from mlops_assets.errors import UsageError
 
@@ -54,7 +54,8 @@ def profile(
     elif label or account or header:
         raise UsageError(f"--label, --account and --header are for a file, and {what} is none; a contract says them.")
     else:
-        found = profiles.profile_day(find(what), str(day) if day else None)
+        stores = find(what)
+        found = profiles.profile_day(stores, day and asked_day(stores.use_case, day))
     text = {"table": profiles.text, "json": profiles.as_json, "html": profile_page.page}[form](found)
     if output is None:
         click.echo(text)

@@ -38,7 +38,7 @@ def replay(use_case: str, file: Path, raw: Place | None) -> None:
     from mlops_assets.journey.read.mended import read_mended
 
     stores = find(use_case, raw)
-    mended, whole = read_mended(file)
+    mended, whole = read_mended(file, stores.use_case.partitions)
     done = replaying.replay(stores.use_case, stores.source, stores.lake, mended, whole)
     for one in done.written:
         lines = f"{len(one.origins)} lines of {printable(one.origins[0].file)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.common import Day, Publication, find, published_at, raw_option
+from mlops_assets.cli.common import Day, Publication, asked_day, find, published_at, raw_option
 from mlops_assets.errors import MlopsError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def why(
     from mlops_assets.views.why import advice, answer, to_json, to_text
 
     stores = find(use_case, raw)
+    day = asked_day(stores.use_case, day)
     # the version is asked again, here
     version = stores.proven_version
     then = None if moment is None else published_at(stores.lake.predictions, day, moment)

@@ -163,8 +163,13 @@ class Watcher:
         return days_before(self._lake, day, near=self._use_case.drift.days.of)
 
     def _say(self, today: WatchedDay, before: list[WatchedDay], against: str | None) -> DayVerdict:
-        against = against or self._use_case.drift.against
+        against = self.compared_with(against)
         return self._judge(today.version).day(today, self._with(before, against), against)
+
+    def compared_with(self, against: str | None) -> str:
+        """What days are compared with: what is asked for or configured; of a week any day may have been named."""
+        asked = against or self._use_case.drift.against
+        return asked if asked in AGAINST else self._use_case.partitions.holding(asked)
 
     def _with(self, before: list[WatchedDay], against: str) -> list[WatchedDay]:
         """The days before one, and that which it is compared with where it is none of them."""
@@ -177,7 +182,7 @@ class Watcher:
         reference = self.reference(today.version)
         if reference is None:
             return no_reference(self._stores.registry.version(self._use_case.name, today.version))
-        against = against or self._use_case.drift.against
+        against = self.compared_with(against)
         before = self._with(self._before(today.day), against)
         return compared_with(against, reference, before, today)
 

@@ -227,7 +227,7 @@ def _judge(stores: Stores, newest: Evaluation, model: Model, uri: str, learned: 
     baseline = newest.score(use_case.training.baseline)
     others = [baseline] if baseline else []  # it was scored on the same rows, so it need not be again
     contest = hold_contest(use_case, stores.registry, stores.lake, data, {uri: asked}, learned)
-    return scored, decide(use_case.training, use_case.scale, [scored, *others], Choice((uri,)), contest)
+    return scored, decide(use_case.training, use_case.scale, [scored, *others], Choice((uri,)), contest, elsewhere=True)
 
 
 def _stored(model: Model, folder: Path, uri: str) -> Fitted:

@@ -201,19 +201,19 @@ class Table(Generic[A]):
                     f"{self.name} of {day}: another run published this day while this one was working on it. "
                     "That version stands, nothing of this run was published; run the day again if it should win."
                 )
-            # run again, a day must not look as if it had changed: targets and sensors go by publications
+            # run again, restored or not, a day must not look as if it had changed: targets go by publications
             added = [
                 part
                 for path, part in wanted.items()
                 if path not in present or (part.sha256 and part != known.get(path))
             ]
             check_there(self.folder, self.name, day, wanted)
-            if present == wanted.keys() and not added and before is not None and before.accounting == accounting:
+            told = before and replace(accounting, restored_from=before.accounting.restored_from)
+            if present == wanted.keys() and not added and before is not None and before.accounting == told:
                 return False
             if self._commit(table, day, full, added, sorted(present - wanted.keys()), metadata):
                 return True
-            # others are publishing their days: the longer it goes on, the longer we wait
-            time.sleep(0.01 * (attempt + 1))
+            time.sleep(0.01 * (attempt + 1))  # others are publishing their days: the longer, the longer we wait
         raise LakeError(f"{self.name} of {day}: the table was too busy to publish {ATTEMPTS} times; run the day again.")
 
     def _commit(

@@ -199,12 +199,27 @@ class Partitions(Strict):
     # --- what people write and read -------------------------------------------------------------------------------
 
     def read(self, text: str) -> str:
-        """A key that somebody wrote.
+        """The period that somebody means: by its key, and where there are weeks by any day of it.
 
         Raises
         ------
         ValueError
             If it names no period of this use case; the message shows one that does.
+
+        Examples
+        --------
+        >>> Partitions(every="week").read("2026-01-07")
+        '2026-01-05'
+        """
+        return self.exact(self.holding(text) if is_key(text) else text)
+
+    def exact(self, text: str) -> str:
+        """A key as the name of a folder has it, or a source tells it: one period has one name.
+
+        Raises
+        ------
+        ValueError
+            As `read`; also for a day of a week that is not its Monday.
         """
         said = f"{text!r} is no {self.every}"
         try:

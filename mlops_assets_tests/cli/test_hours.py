@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.journey.feedback.files import Entry, read_file
+from mlops_assets.journey.read.mended import read_mended
 from mlops_assets.use_case import load_use_case
+from mlops_assets.use_case.partitions import Partitions
 from mlops_assets.workspace import Workspace
 from mlops_assets_tests.helpers.asked_api import Api
 from mlops_assets_tests.helpers.homes import state_in
 from mlops_assets_tests.helpers.shop import Done, Shop
 from mlops_assets_tests.helpers.visits import VISITS, place_visits
 
+DAYS_OF_A_WEEK = ("2025-04-09", "2025-04-07")
 AGAIN = "2025-04-05T23-0400"
 """The hour that comes a second time in Santiago, where midnight waits for it."""
 
@@ -89,9 +93,20 @@ def test_weeks_are_named_by_their_mondays(weeks: tuple[Shop, Done]) -> None:
     shop, done = weeks
     assert done.code == 0
     assert "2025-04-07 to 2025-04-14: 2 weeks, 2 with raw files" in done.err
-    wrong = shop("predictions", "visits", "--day", "2025-04-09")
-    assert wrong.code == 2
-    assert "which is named by its Monday: 2025-04-09 lies in 2025-04-07" in wrong.err
+    by_any_day, by_monday = (shop("rows", "visits", "--day", day, "--format", "csv") for day in DAYS_OF_A_WEEK)
+    assert by_any_day.code == 0
+    assert by_any_day.out == by_monday.out
+
+
+def test_a_correction_and_a_mended_reject_of_a_week_may_name_any_of_its_days(tmp_path: Path) -> None:
+    path = tmp_path / "said.csv"
+    path.write_text("day,file,line,label,who,when\n2025-04-09,a.csv,1,no,ann,2025-04-20\n")
+    (entry,) = read_file(path, partitions=Partitions(every="week"))
+    assert isinstance(entry, Entry)
+    assert (entry.day, entry.raw) == ("2025-04-07", "2025-04-09,a.csv,1,no,ann,2025-04-20")
+    path.write_text("day,file,line,rule,message,raw\n2025-04-09,a.csv,1,range,too much,x\n")
+    ((mended,), _) = read_mended(path, Partitions(every="week"))
+    assert mended.at.day == "2025-04-07"
 
 
 def test_a_field_for_dates_offers_every_day_and_the_pages_show_its_week(weeks: tuple[Shop, Done]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,17 @@ def test_the_rows_of_a_day_that_are_restored_keep_what_a_later_version_said_of_t
     assert table.restore(DAY, first, PREDICTIONS)
     restored = table.days()[DAY].accounting
     assert (restored.further, restored.restored_from) == ({"of_a_later_version": "kept"}, first.version)
+
+
+def test_a_restored_day_that_is_run_again_is_not_published_again(tmp_path: Path) -> None:
+    table = Lake(tmp_path, "toy").predictions
+    first, other = (write_part(table, DAY, name, PREDICTIONS.empty_table()) for name in ("first", "other"))
+    told = PredictionsAccounting(model_version=1)
+    for part in (first, other):
+        table.publish(DAY, [part], PREDICTIONS, told, table.parts(DAY))
+    assert table.restore(DAY, table.publications()[DAY][0], PREDICTIONS)
+    assert not table.publish(DAY, [first], PREDICTIONS, told, table.parts(DAY))
+    assert table.publish(DAY, [first], PREDICTIONS, replace(told, model_version=2), table.parts(DAY))
 
 
 def test_what_is_published_is_written_flat_into_the_commit(tmp_path: Path) -> None:

@@ -167,6 +167,8 @@ def test_files_that_are_not_like_the_first_one_are_named(tmp_path: Path) -> None
     [
         ("t.jsonl", b"no json\n", "no line is a JSON object"),
         ("t.xml", b"<a><b>1</b></a>", "no records"),
+        ("t.xml", b'<?xml version="1.0" encoding="utf-7"?><a/>', "an encoding that is not read"),
+        ("t.xml", b"<a><b>1</b><b>", "cut off"),
         ("t.xml", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a/>", "document type"),
         ("t.parquet", b"PAR1 and no more", "cannot be read as Parquet"),
         ("t.xlsx", b"no workbook", "this is none"),

@@ -95,7 +95,7 @@ def _take_in(
     use_case: UseCase, lake: Lake, folder: Place, paths: list[Place], labels: Collection[str], now: dt.datetime
 ) -> Taken:
     within = bounds_of(use_case, folder)
-    lines = [line for path in paths for line in read_file(path, within)]
+    lines = [line for path in paths for line in read_file(path, within, use_case.partitions)]
     entries = [line for line in lines if isinstance(line, Entry)]
     malformed = [line for line in lines if isinstance(line, Reject)]
     number = use_case.columns[use_case.label] if use_case.training.says_numbers else None

@@ -14,7 +14,7 @@ from pathlib import Path
 from mlops_assets.errors import MlopsError
 from mlops_assets.storage.inside import LeadsOut, NoFile, read_regular
 from mlops_assets.storage.places import Place
-from mlops_assets.use_case.partitions import is_key
+from mlops_assets.use_case.partitions import DAYS, Partitions, is_key
 from mlops_assets.work.spreadsheets import MARKED, unmark
 
 HEADER = ("day", "file", "line", "label", "who", "when")
@@ -69,7 +69,7 @@ class Reject:
     entry: Entry | None = None
 
 
-def read_file(path: Place, within: str | None = None) -> Iterator[Entry | Reject | None]:
+def read_file(path: Place, within: str | None = None, partitions: Partitions = DAYS) -> Iterator[Entry | Reject | None]:
     """What each line of a file says; None for a line of an audit that nobody filled in.
 
     Parameters
@@ -78,6 +78,8 @@ def read_file(path: Place, within: str | None = None) -> Iterator[Entry | Reject
         The file.
     within
         The folder of this machine out of which no link is followed, its own links followed; None if any is.
+    partitions
+        Those of the use case: of a week an entry may name any day.
 
     Raises
     ------
@@ -104,7 +106,7 @@ def read_file(path: Place, within: str | None = None) -> Iterator[Entry | Reject
         return
     for number, line in _records(lines, header):
         try:
-            yield _read_line(path, number, line, header)
+            yield _read_line(path, number, line, header, partitions)
         except ValueError as error:
             yield _malformed(path, number, line, error)
 
@@ -187,7 +189,7 @@ def _is_about_a_row(record: bytes, header: list[str]) -> bool:
     """
     try:
         values = _values(record, header)
-        _day(values["day"]), _line(values["line"])
+        _day(values["day"], DAYS), _line(values["line"])
     except ValueError:
         return False
     return not any("\n" in values[name] for name in HEADER if name != "file")
@@ -215,11 +217,11 @@ def _header(line: bytes) -> list[str]:
     return header
 
 
-def _read_line(path: Place, number: int, line: bytes, header: list[str]) -> Entry | None:
+def _read_line(path: Place, number: int, line: bytes, header: list[str], partitions: Partitions) -> Entry | None:
     values = _values(line, header)
     if not any(map(values.get, ("label", "who", "when"))):
         return None
-    return _entry(path.name, number, _raw(line), values)
+    return _entry(path.name, number, _raw(line), values, partitions)
 
 
 def _values(line: bytes, header: list[str]) -> dict[str, str]:
@@ -239,7 +241,7 @@ def _fields(line: bytes) -> list[str]:
         raise ValueError(f"not readable as CSV: {error}") from None
 
 
-def _entry(source: str, number: int, raw: str, values: Mapping[str, str]) -> Entry:
+def _entry(source: str, number: int, raw: str, values: Mapping[str, str], partitions: Partitions) -> Entry:
     """The entry that fields make.
 
     Raises
@@ -253,17 +255,17 @@ def _entry(source: str, number: int, raw: str, values: Mapping[str, str]) -> Ent
         raise ValueError(f"no {', '.join(missing)}")
     if withdrawn and values["label"]:
         raise ValueError(f"a label, and `{WITHDRAWN}` as well; say one of them")
-    day, line, when = _day(values["day"]), _line(values["line"]), _time(values["when"])
+    day, line, when = _day(values["day"], partitions), _line(values["line"]), _time(values["when"])
     file, label = values["file"], values["label"]
     if values.get(MARKED):  # a line of an audit that was written for a spreadsheet
         file, label = unmark(file), unmark(label)
     return Entry(source, number, raw, day, file, line, label, values["who"], when, values.get(WHY, "")[:LONGEST])
 
 
-def _day(text: str) -> str:
+def _day(text: str, partitions: Partitions) -> str:
     if not is_key(text):
         raise ValueError(f"day {text!r} is not a day; write it like 2026-01-31")
-    return text
+    return partitions.holding(text)
 
 
 def _line(text: str) -> int:

@@ -124,8 +124,9 @@ def entries_at(use_case: UseCase, folder: Place, wanted: Collection[At]) -> dict
     found: dict[At, Entry] = {}
     for file in [*lines][:MOST]:
         try:
-            entries = [one for one in read_file(folder / file, bounds_of(use_case, folder)) if isinstance(one, Entry)]
+            read = [*read_file(folder / file, bounds_of(use_case, folder), use_case.partitions)]
         except MlopsError:  # taken away since
             continue
+        entries = (one for one in read if isinstance(one, Entry))
         found |= {(file, one.source_line): one for one in entries if one.source_line in lines[file]}
     return found

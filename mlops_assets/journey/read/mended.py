@@ -12,7 +12,7 @@ from typing import Any
 
 from mlops_assets.errors import UsageError
 from mlops_assets.storage.catalog import REJECTS, UNPREDICTED
-from mlops_assets.use_case.partitions import is_key
+from mlops_assets.use_case.partitions import DAYS, Partitions, is_key
 from mlops_assets.work.spreadsheets import RAW, RAW_MARKED, unmark
 
 COLUMNS = ("day", *REJECTS.names)
@@ -45,8 +45,15 @@ class Mended:
     raw: str
 
 
-def read_mended(path: Path) -> tuple[list[Mended], list[str]]:
+def read_mended(path: Path, partitions: Partitions = DAYS) -> tuple[list[Mended], list[str]]:
     """The lines of a file as `rejects` writes it, CSV or JSON; and the files that stand there as refused as a whole.
+
+    Parameters
+    ----------
+    path
+        The file.
+    partitions
+        Those of the use case: of a week a reject may name any day.
 
     Raises
     ------
@@ -74,7 +81,7 @@ def read_mended(path: Path) -> tuple[list[Mended], list[str]]:
             where = f", line {values['line']}" if values["line"] else ""
             whole.append(f"{values['day']}, {values['file']}{where}")
             continue
-        one = Mended(_line(values, where), values["rule"], values["raw"].rstrip("\r\n"))
+        one = Mended(_line(values, where, partitions), values["rule"], values["raw"].rstrip("\r\n"))
         if mended.setdefault(one.at, one) != one:
             raise UsageError(f"{where}: {one.at} stands twice, and not the same; keep one of them.")
     return list(mended.values()), whole
@@ -108,11 +115,11 @@ def _unmarked(record: Mapping[str, Any]) -> dict[str, Any]:
     return {RAW if name == RAW_MARKED else name: value for name, value in texts.items()}
 
 
-def _line(values: Mapping[str, str], where: str) -> Line:
+def _line(values: Mapping[str, str], where: str, partitions: Partitions) -> Line:
     try:
         if not is_key(values["day"]):
             raise ValueError(f"{values['day']!r} is no day as `rejects` names it")
-        return Line(values["day"], values["file"], int(values["line"]))
+        return Line(partitions.holding(values["day"]), values["file"], int(values["line"]))
     except ValueError as error:
         raise UsageError(
             f"{where}: {error}; day, file and line say what was mended: leave them as they were."

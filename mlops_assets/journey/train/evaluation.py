@@ -29,7 +29,7 @@ from mlops_assets.journey.train.choice import NO_RECIPE, Choice, Recipe, choose_
 from mlops_assets.journey.train.folds import Asked, Said, ask_for, ask_rounds, joined, pooled
 from mlops_assets.journey.train.gate import may_be_tested, to_be_tested
 from mlops_assets.journey.train.intervals import Interval, groups_of, interval
-from mlops_assets.journey.train.metrics import deciding_metrics, load_metrics
+from mlops_assets.journey.train.metrics import POSSIBLE, deciding_metrics, load_metrics
 from mlops_assets.journey.train.origins import CHOOSES, TESTS, Round, rounds
 from mlops_assets.journey.train.recency import unweighted
 from mlops_assets.journey.train.scores import Score, Tested, decided, figures, score, score_answers
@@ -214,7 +214,8 @@ class _Evaluation:
         return Tested({name: self._interval(said, name) for name in deciding_metrics(self.use_case.training)})
 
     def _interval(self, said: Said, metric: str) -> Interval:
-        return interval(lambda places: self._figure(said.some(places), metric), self.groups[said.rows])
+        found = interval(lambda places: self._figure(said.some(places), metric), self.groups[said.rows])
+        return found.within(*POSSIBLE[metric]) if metric in POSSIBLE else found
 
     def _seeds(self, candidate: Candidate) -> tuple[float, ...]:
         """The metric of the same candidate from other seeds, of all rounds that test."""

@@ -101,7 +101,13 @@ def to_be_tested(looked_at: Mapping[str, Sequence[Condition]]) -> str | None:
 
 
 def decide(
-    training: Training, scale: Scale, scores: Sequence[Score], choice: Choice, contest: Contest | None
+    training: Training,
+    scale: Scale,
+    scores: Sequence[Score],
+    choice: Choice,
+    contest: Contest | None,
+    *,
+    elsewhere: bool = False,
 ) -> Verdict:
     """Ask the gate: the candidate that was chosen wins, if it meets every condition on the rows that test as well.
 
@@ -117,6 +123,8 @@ def decide(
         Their order.
     contest
         The chosen one beside the present champion, on rows that neither has learned, if there is one.
+    elsewhere
+        Whether the chosen one was made elsewhere: then nobody ranked it beside the champion's recipe before.
     """
     by_name = {score.name: score for score in scores}
     others = [score for score in scores if score.name != training.baseline]
@@ -146,6 +154,8 @@ def decide(
     ]
     looked_at[chosen] = (*tested, *before[chosen])
     waits = _waits(training.gate, contest, choice)
+    if elsewhere and not waits:
+        waits = _waits_elsewhere(training, chosen, contest)
     words = [*_beside(training.metric, chosen, contest, choice, waits), *better, *failed]
     if refused := _refused(tested):
         said = f"refused: the best candidate, {chosen}, fails {refused}"
@@ -181,6 +191,18 @@ def _waits(gate: Gate, contest: Contest | None, choice: Choice) -> str:
     if contest is None or not contest.problem or contest.lost or not gate.tolerance or choice.kept:
         return ""  # where the champion's recipe is among the candidates, both were compared on the rows that choose
     return f"it could not be compared with champion {contest.version}: {contest.problem}"
+
+
+def _waits_elsewhere(training: Training, name: str, contest: Contest | None) -> str:
+    """Why a person must decide about a model from elsewhere: it is not known to be as good as the champion."""
+    if contest is None or contest.lost:
+        return ""
+    if contest.problem:
+        return f"it could not be compared with champion {contest.version}: {contest.problem}"
+    gap = contest.differences.get(name, {}).get(training.metric)
+    if gap is None or gap.holds_zero or (gap.value > 0) is higher_is_better(training.metric):
+        return ""
+    return f"champion {contest.version} is better in {training.metric} by more than noise"
 
 
 def _beside(metric: str, name: str, contest: Contest | None, choice: Choice, waits: str) -> Iterator[str]:

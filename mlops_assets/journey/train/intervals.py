@@ -42,6 +42,12 @@ class Interval:
         """Whether a difference may be none at all; also where nothing is known of it."""
         return not (self.low > 0 or self.high < 0)
 
+    def within(self, least: float, most: float) -> Interval:
+        """The same of a figure that is never less nor more than that, as no bound is then."""
+        if math.isnan(self.low):
+            return self
+        return Interval(self.value, max(self.low, least), min(self.high, most))
+
     def __str__(self) -> str:
         return f"{shown(self.value)} ({shown(self.low)} to {shown(self.high)})"
 

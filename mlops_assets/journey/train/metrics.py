@@ -31,6 +31,17 @@ HIGHER_IS_BETTER = {
 }
 """The metrics of every evaluation, and which way is better: first those of classes, then those of numbers."""
 
+SHARE, ERROR = (0.0, 1.0), (0.0, math.inf)
+
+POSSIBLE: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        **dict.fromkeys(("accuracy", "macro_f1", "weighted_f1", "roc_auc", "coverage"), SHARE),
+        **dict.fromkeys(("log_loss", "mae", "rmse", "median_error", "mape"), ERROR),
+        "r2": (-math.inf, 1.0),
+    }
+)
+"""Between which values each of them lies, whatever the rows; nothing is known of a metric of a use case's own."""
+
 PROPER: Mapping[Task, str] = MappingProxyType({"classification": "log_loss", "regression": "rmse"})
 """What decides between candidates that the ranking metric cannot tell apart: a proper score of all that they say."""
 

@@ -18,6 +18,7 @@ from mlops_assets.serving.bodies.query import Read, refuse
 from mlops_assets.serving.pages.site import Page, Site
 from mlops_assets.serving.problems import Problem, Wrong
 from mlops_assets.use_case.drift import AGAINST, read_against
+from mlops_assets.use_case.partitions import is_key
 from mlops_assets.views.drift import answer_panels, column_panels, first_line
 from mlops_assets.views.html.addresses import page_address, rejects_address, row_address, rows_address
 from mlops_assets.views.html.panels import panel
@@ -128,6 +129,8 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 def _asked(site: Site, request: Request, **more: Read) -> dict[str, Any]:
     """What is asked for: a day, and what it is compared with, which is not itself."""
     asked = site.query(request, {"day": query.day, "against": read_against, **more})
+    if is_key(asked.get("against", "")):
+        asked["against"] = site.period(request, asked["against"])
     if "day" in asked and asked["day"] == asked.get("against"):
         refuse([Wrong("query.against", f"{asked['day']} is the day itself; compare it with another one")])
     return asked

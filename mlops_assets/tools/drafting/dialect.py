@@ -81,7 +81,8 @@ def guess_dialect(data: bytes, label: str, path: Path, header: Asked = "auto") -
     if not best.fit:
         raise UsageError(
             f"{path}: neither comma, semicolon, tab nor bar parts its lines into columns; expected a table of at least "
-            "two columns, the label among them."
+            "two columns, the label among them. Where columns are told by their place, write the contract by hand: "
+            "`format: fixed` (docs/configuration.md)."
         )
     kind, why = _header(best.records, label, header)
     width, _ = _width(best.records)

@@ -85,8 +85,10 @@ def read_workbook(path: Path, sheet: str | None = None) -> Sheet:
         raise _unreadable(path, error) from None
     try:
         names = [one.title for one in book.worksheets]
-        if not names or (sheet is not None and sheet not in names):
-            raise UsageError(f"{path}: there is no sheet {sheet or ''!r}; there are {', '.join(map(repr, names))}.")
+        if not names:
+            raise UsageError(f"{path}: no sheet of it can be read. Save it as .xlsx anew, or as CSV.")
+        if sheet is not None and sheet not in names:
+            raise UsageError(f"{path}: there is no sheet {sheet!r}; there are {', '.join(map(repr, names))}.")
         chosen = book.worksheets[names.index(sheet) if sheet else 0]
         chosen.reset_dimensions()  # what a sheet says of its own size may be anything
         rows = _rows(path, chosen.iter_rows(values_only=True))

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_assets.journey.read.readers.parquet import leaves_of
+from mlops_assets.journey.read.readers.xml import parse
 from mlops_assets.plugins import FileRefused
 
 RECORDS = 5_000
@@ -104,10 +105,7 @@ def _is_nested(kind: pa.DataType) -> bool:
 
 def _xml(data: bytes, _most: int) -> Shape:
     found = _Elements()
-    try:
-        found.parser.Parse(data, True)
-    except expat.ExpatError as error:
-        raise FileRefused("not_xml", f"the file is no XML: {error}") from None
+    parse(found.parser, data)
     record = found.record()
     if not record:
         raise FileRefused("not_xml", "no element comes several times with others, or attributes, in it: no records")

@@ -17,6 +17,7 @@ from mlops_assets.journey.model.version import Version
 from mlops_assets.journey.train.choice import NO_RECIPE, Choice, Recipe, choose_candidate, recipe_of
 from mlops_assets.journey.train.folds import Said
 from mlops_assets.journey.train.intervals import GROUPS, Interval, groups_of, interval
+from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER, POSSIBLE
 from mlops_assets.journey.train.scores import figures
 from mlops_assets.use_case import UseCase
 from mlops_assets_tests.helpers.models import ABOUT
@@ -172,6 +173,12 @@ def test_accounts_that_stand_or_fall_together_widen_the_bounds() -> None:
     alike = np.repeat(np.random.default_rng(0).random(30) < 0.5, 100)
     found = interval(lambda places: float(alike[places].mean()), np.repeat(np.arange(30), 100))
     assert found.high - found.low > 0.3
+
+
+def test_bounds_do_not_reach_beyond_what_a_metric_can_be() -> None:
+    assert POSSIBLE.keys() == HIGHER_IS_BETTER.keys()
+    assert Interval(0.996, 0.99, 1.001).within(*POSSIBLE["roc_auc"]) == Interval(0.996, 0.99, 1.0)
+    assert Interval(3.0, -1.0, 7.0).within(*POSSIBLE["rmse"]) == Interval(3.0, 0.0, 7.0)
 
 
 def test_a_figure_of_one_group_has_no_bounds() -> None:

@@ -24,6 +24,7 @@ from mlops_assets.journey.train.choice import Choice
 from mlops_assets.journey.train.contest import Contest
 from mlops_assets.journey.train.evaluation import evaluate
 from mlops_assets.journey.train.gate import Verdict, decide
+from mlops_assets.journey.train.intervals import Interval
 from mlops_assets.journey.train.metrics import HIGHER_IS_BETTER, measure
 from mlops_assets.journey.train.records import Evaluation
 from mlops_assets.journey.train.scores import Score, score
@@ -163,10 +164,12 @@ def ask(
     base: Score = BASE,
     scale: Scale = EASY,
     choice: Choice | None = None,
+    elsewhere: bool = False,
     **gate: Any,
 ) -> Verdict:
     choice = choice or ranked(scores, metric)
-    return decide(toy(metric=metric, gate=gate).training, scale, [base, *scores], choice, champion)
+    training = toy(metric=metric, gate=gate).training
+    return decide(training, scale, [base, *scores], choice, champion, elsewhere=elsewhere)
 
 
 def beside(one: Score, **champion: float) -> Contest:
@@ -255,6 +258,20 @@ def test_where_there_is_nothing_to_compare_on_a_person_decides() -> None:
         "it could not be compared with champion 7: 3 of 60 held-out rows are known to neither, 60 are asked"
     )
     assert verdict.reason == f"one passes all else: accuracy 0.500, baseline 0.400; {verdict.waits}"
+
+
+def test_a_model_from_elsewhere_replaces_no_champion_that_it_was_not_compared_with_or_is_worse_than() -> None:
+    unknown = Contest(7, problem="nobody knows what it has learned")
+    apart = {"one": {"accuracy": Interval(-0.4, -0.5, -0.3)}}
+    worse = replace(beside(a_score("one", 0.5), accuracy=0.9), differences=apart)
+    told = [ask(a_score("one", 0.5), champion=contest, elsewhere=True).waits for contest in (unknown, worse)]
+    assert told == [
+        "it could not be compared with champion 7: nobody knows what it has learned",
+        "champion 7 is better in accuracy by more than noise",
+    ]
+    noise = replace(worse, differences={"one": {"accuracy": Interval(-0.1, -0.3, 0.1)}})
+    for contest in (None, noise, Contest(7, problem="it is gone", lost=True)):
+        assert ask(a_score("one", 0.5), champion=contest, elsewhere=True).waits == ""
 
 
 @pytest.mark.parametrize(

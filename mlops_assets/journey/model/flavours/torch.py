@@ -61,15 +61,15 @@ class Torch(Flavour):
         read_safetensors(content)
 
     def logged_file(self, told: Mapping[str, Any]) -> str:
-        """Weights that were logged beside the pickle of `mlflow.pytorch.log_model`."""
+        """Weights that were logged beside the pickle or graph of `mlflow.pytorch.log_model`."""
         beside = told.get("extra_files")
         paths = [str(one.get("path")) for one in beside if isinstance(one, dict)] if isinstance(beside, list) else []
         weights = [path for path in paths if path.endswith(f".{self.suffix}")]
         if len(weights) != 1:
             raise ValueError(
-                "it is stored as a pickle, which runs code when it is loaded; weights alone are taken. Save them by "
-                'safetensors.torch.save_file(model.state_dict(), "net.safetensors") and register that file, or log the '
-                'model with extra_files=["net.safetensors"]; or export it as ONNX'
+                "it is stored as a pickle, which runs code when it is loaded, or as a graph; weights alone are taken. "
+                'Save them by safetensors.torch.save_file(model.state_dict(), "net.safetensors") and register that '
+                'file, or log the model with extra_files=["net.safetensors"]; or export it as ONNX'
             )
         return weights[0]
 

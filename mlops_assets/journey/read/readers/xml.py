@@ -201,23 +201,8 @@ class XmlRecords:
         FileRefused
             If it is no XML, or XML that is not read.
         """
-        if not data.strip():
-            raise FileRefused("empty_file", "the file is empty")
-        if data.startswith(UTF16_MARKS):
-            raise FileRefused("encoding", "the file begins like UTF-16; save it in UTF-8")
-        if b"\0" in data:
-            raise FileRefused("nul_bytes", "the file holds NUL bytes: it is binary, damaged or UTF-16")
         found = _Found(self._names, self._record)
-        try:
-            found.parser.Parse(data, True)
-        except expat.ExpatError as error:
-            raise _refused(error) from None
-        except LookupError as error:  # Python's, of an encoding that it is asked for
-            raise FileRefused(
-                "encoding", f"the file says that it is in an encoding that nobody knows: {error}"
-            ) from None
-        except ValueError as error:  # of an encoding of several bytes a letter
-            raise FileRefused("encoding", f"the file is in an encoding that is not read: {error}; use UTF-8") from None
+        parse(found.parser, data)
         return found
 
 
@@ -320,6 +305,37 @@ def _is_utf8(data: bytes) -> bool:
 
 def _local(name: str) -> str:
     return name.rpartition(":")[2] if ":" in name else name
+
+
+def parse(parser: expat.XMLParserType, data: bytes) -> None:
+    """Hand a file to a parser, which tells what it finds by its callbacks.
+
+    Parameters
+    ----------
+    parser
+        The parser; what it calls may raise.
+    data
+        The whole file.
+
+    Raises
+    ------
+    FileRefused
+        If it is no XML, or in an encoding that is not read.
+    """
+    if not data.strip():
+        raise FileRefused("empty_file", "the file is empty")
+    if data.startswith(UTF16_MARKS):
+        raise FileRefused("encoding", "the file begins like UTF-16; save it in UTF-8")
+    if b"\0" in data:
+        raise FileRefused("nul_bytes", "the file holds NUL bytes: it is binary, damaged or UTF-16")
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        raise _refused(error) from None
+    except LookupError as error:  # Python's, of an encoding that it is asked for
+        raise FileRefused("encoding", f"the file says that it is in an encoding that nobody knows: {error}") from None
+    except ValueError as error:  # of an encoding of several bytes a letter
+        raise FileRefused("encoding", f"the file is in an encoding that is not read: {error}; use UTF-8") from None
 
 
 def _refuse_doctype(*_: object) -> None:

@@ -44,7 +44,7 @@ def read_folder(partitions: Partitions, folder: str) -> str | None:
         If it is one that a use case of these partitions has not; the message says why.
     """
     key = key_of(folder)
-    return None if key is None else partitions.read(key)
+    return None if key is None else partitions.exact(key)
 
 
 def folders_of(partitions: Partitions, entries: Iterable[Lying], below: Below) -> Iterator[Lying]:

@@ -53,7 +53,7 @@ class OwnSource:
             days = list(self.source.days())
             for day in days:
                 self._see("days()", day, str, f"texts like {self.partitions.example}")
-                self.partitions.read(day)
+                self.partitions.exact(day)
         return sorted(days)
 
     def place(self, day: str) -> str:
