@@ -56,14 +56,15 @@ def compile_source(source: Path, folder: Path) -> Path | None:
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
     if shutil.which(compiler[0]) is None:
         return None
-    target = folder / f"_{source.stem}-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}.so"
-    unfinished = target.with_suffix(f".{os.getpid()}")
+    name = f"_{source.stem}-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}"
+    unfinished = folder / f"{name}.{os.getpid()}"
     done = subprocess.run([*compiler, *FLAGS, "-o", unfinished, source], check=False, capture_output=True, text=True)
     if done.returncode:
         sys.stderr.write(f"{shlex.join(compiler)} could not compile {source.name}:\n{done.stderr}")
         unfinished.unlink(missing_ok=True)
         return None
+    # its own hash, too: who loads the beginning of a library, as a full disk leaves it, is killed by the system
+    own = hashlib.sha256(unfinished.read_bytes()).hexdigest()[:12]
     for old in folder.glob(f"_{source.stem}-*.so"):
         old.unlink(missing_ok=True)
-    unfinished.replace(target)
-    return target
+    return unfinished.replace(folder / f"{name}-{own}.so")

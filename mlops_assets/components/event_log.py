@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,6 +40,7 @@ class KeptEventLog(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._kept: OrderedDict[str, Engine] = OrderedDict()
+        self._files: dict[str, tuple[int, int] | None] = {}
         self._process = os.getpid()
         super().__init__(base_dir, inst_data)
 
@@ -51,6 +52,7 @@ class KeptEventLog(SqliteEventLogStorage):
                 self._initdb(engine)
                 self._initialized_dbs.add(shard)
             with engine.connect() as connection, connection.begin():
+                self._files.setdefault(shard, _file(self.path_for_shard(shard)))
                 yield connection
 
     def _engine(self, shard: str) -> Engine:
@@ -59,14 +61,29 @@ class KeptEventLog(SqliteEventLogStorage):
             for engine in self._kept.values():
                 engine.dispose(close=False)
             self._kept.clear()
+            self._files.clear()
             self._process = os.getpid()
+        self._leave_if_removed(shard)
         if shard not in self._kept:
             patience = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
             self._kept[shard] = create_engine(self.conn_string_for_shard(shard), connect_args=patience)
         self._kept.move_to_end(shard)
         while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)[1].dispose()
+            self._leave(next(iter(self._kept)))
         return self._kept[shard]
+
+    def _leave_if_removed(self, shard: str) -> None:
+        """Begin anew where another process has removed the file: nobody would see what is written into that one."""
+        there = _file(self.path_for_shard(shard))
+        if there is None:
+            self._initialized_dbs.discard(shard)
+        if shard in self._kept and there != self._files.get(shard):
+            self._initialized_dbs.discard(shard)
+            self._leave(shard)
+
+    def _leave(self, shard: str) -> None:
+        self._files.pop(shard, None)
+        self._kept.pop(shard).dispose()
 
     def store_event(self, event: dg.EventLogEntry) -> None:
         """Write an event.
@@ -77,13 +94,14 @@ class KeptEventLog(SqliteEventLogStorage):
             The event.
         """
         super().store_event(event)
-        # the page of a run waits for a change of this file, and the event lies in the write-ahead log beside it
-        os.utime(self.path_for_shard(event.run_id))
+        with suppress(FileNotFoundError):  # removed a moment ago, with the run
+            # the page of a run waits for a change of this file, and the event lies in the write-ahead log beside it
+            os.utime(self.path_for_shard(event.run_id))
 
     def _close(self) -> None:
         with self._db_lock:
-            while self._kept:
-                self._kept.popitem()[1].dispose()
+            for shard in [*self._kept]:
+                self._leave(shard)
 
     def wipe(self) -> None:
         """Remove all events, with the files that hold them."""
@@ -94,6 +112,15 @@ class KeptEventLog(SqliteEventLogStorage):
         """Close what is open."""
         super().dispose()
         self._close()
+
+
+def _file(path: str) -> tuple[int, int] | None:
+    """Which file lies there now."""
+    try:
+        found = Path(path).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class KeptStorage(DagsterSqliteStorage):

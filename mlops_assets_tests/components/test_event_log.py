@@ -93,3 +93,18 @@ def test_the_page_of_a_run_hears_of_its_events_though_the_writer_closes_nothing(
         execute_run(InMemoryJob(JOB), run, instance)
         assert ended.wait(20)
     assert heard.count("ASSET_OBSERVATION") == EVENTS
+
+
+def test_files_that_another_process_removed_are_made_anew_and_no_event_goes_where_nobody_looks(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    """As `dagster run wipe` does, or whoever empties the home below a service that runs."""
+    runs = tmp_path / "history" / "runs"
+    before = tell(instance)
+    SqliteEventLogStorage(str(runs)).wipe()
+    assert numbers(log_of(instance), before) == []
+    shutil.rmtree(runs)
+    runs.mkdir()
+    run = tell(instance)
+    assert numbers(SqliteEventLogStorage(str(runs)), run) == [*range(EVENTS)]
+    assert len(instance.fetch_observations(dg.AssetKey("told"), limit=10).records) == EVENTS

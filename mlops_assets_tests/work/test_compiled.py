@@ -33,18 +33,32 @@ def test_what_a_setup_compiled_is_used(module: ModuleType) -> None:
     assert module.LIBRARY.exists(), "`make setup` compiles it; after a change of the source, once more"
 
 
-@MODULES
-def test_what_was_compiled_elsewhere_is_left_alone(
-    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    foreign = tmp_path / "foreign.so"
-    foreign.write_bytes(b"\x7fELF for another machine")
-    monkeypatch.setattr(module, "LIBRARY", foreign)
+def _is_loaded(module: ModuleType, library: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setattr(module, "LIBRARY", library)
     module.compiled.cache_clear()
     try:
-        assert module.compiled() is None
+        return module.compiled() is not None
     finally:
         module.compiled.cache_clear()
+
+
+@MODULES
+def test_what_was_compiled_elsewhere_or_lost_its_end_is_left_alone(
+    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = b"\x7fELF for another machine"
+    foreign = tmp_path / f"foreign-{hashlib.sha256(content).hexdigest()[:12]}.so"
+    foreign.write_bytes(content)
+    assert not _is_loaded(module, foreign, monkeypatch)
+    made = compile_source(source_of(module), tmp_path)
+    if made is None:
+        pytest.skip("no C compiler")
+    assert _is_loaded(module, made, monkeypatch)
+    # in place it would end those who have it mapped: as a full disk leaves it, which is a file of its own
+    half = tmp_path / "half" / made.name
+    half.parent.mkdir()
+    half.write_bytes(made.read_bytes()[:5000])
+    assert not _is_loaded(module, half, monkeypatch)
 
 
 def test_without_a_compiler_the_package_is_built_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ selected, and the position of a text among known ones comes from a table of them
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -70,6 +71,8 @@ class Parted:
         before, after
             The columns of the query as it was, and of this one, with their types.
         """
+        if not self.crosses.keys() <= before.keys():  # one of two of a name, which DuckDB gives another
+            return False
         # a whole number is written in SQL as it is by Arrow
         parts = all(pa.types.is_string(after[name]) or pa.types.is_integer(after[name]) for name in self._parts)
         crosses = all(pa.types.is_string(before[name]) for name in self.crosses)
@@ -120,7 +123,7 @@ def part_crosses(database: duckdb.DuckDBPyConnection, query: str) -> Parted | No
     if node["aggregate_handling"] != "STANDARD_HANDLING":  # GROUP BY ALL
         return None
     kept = [item for item in node["select_list"] if not _is_cross(item)]
-    names = {_content(item): name for item in kept if (name := _name(item))}
+    names = _selected(kept)
     added: dict[str, Any] = {}
     crosses = {}
     for item in filter(_is_cross, node["select_list"]):
@@ -135,6 +138,19 @@ def part_crosses(database: duckdb.DuckDBPyConnection, query: str) -> Parted | No
     node["select_list"] = [*kept, *added.values()]
     text = database.execute("SELECT json_deserialize_sql(?::JSON)", [json.dumps(tree)]).fetchall()[0][0]
     return Parted(text, crosses)
+
+
+def _selected(items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The names of selected columns by what they are; of two of one name none, for DuckDB calls one otherwise."""
+    contents = [_content(item) for item in items]
+    if any('"STAR"' in content for content in contents):
+        return {}
+    count = Counter(_name(item).lower() for item in items)
+    return {
+        content: name
+        for content, item in zip(contents, items, strict=True)
+        if count[(name := _name(item)).lower()] == 1 and name
+    }
 
 
 def _is_cross(item: Mapping[str, Any]) -> bool:

@@ -45,10 +45,13 @@ def fetch(entries: pa.Table, source: Source, day: str, largest: int) -> Fetched:
     SourceError
         If one vanished or changed since.
     """
+    readers, listed = getattr(source, "readers", 0), entries.select(Entry._fields)
+    # a server is asked for all of them by one thread, and threads see to what is left
+    ready = read_listed(source, day, listed, largest) if readers else None
 
     def fetch_some(first: int) -> list[bytes | Refusal]:
-        some = entries.slice(first, FILES_A_THREAD).select(Entry._fields)
-        contents = read_listed(source, day, some, largest)
+        some = listed.slice(first, FILES_A_THREAD)
+        contents = ready[first : first + len(some)] if ready else read_listed(source, day, some, largest)
         left = [number for number, data in enumerate(contents) if data is None]
         columns = [column.to_pylist() for column in some.take(pa.array(left, pa.int64())).columns]
         others = {
@@ -59,7 +62,7 @@ def fetch(entries: pa.Table, source: Source, day: str, largest: int) -> Fetched:
 
     firsts = range(0, len(entries), FILES_A_THREAD)
     results: list[bytes | Refusal] = []
-    for some in _side_by_side(fetch_some, firsts, getattr(source, "readers", 0)):
+    for some in _side_by_side(fetch_some, firsts, readers):
         results += some
     contents = [None if isinstance(result, Refusal) else result for result in results]
     return contents, [result for result in results if isinstance(result, Refusal)]

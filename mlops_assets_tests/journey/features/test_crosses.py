@@ -93,6 +93,29 @@ def test_others_stay_texts(selected: str) -> None:
     assert not _are_parted(f"CREATE VIEW model_input AS SELECT file, line, {selected}")
 
 
+@pytest.mark.parametrize(
+    "selected",
+    [
+        "city AS x, shop AS x, shop || '|' || city AS y",
+        "city AS x, shop AS \"X\", shop || '|' || city AS y",
+        "*, upper(city) AS city, upper(city) || '|' || shop AS y",
+        "*, city AS shop, city || '|' || shop AS y",
+        "city AS x, city AS x_1, shop AS x, shop || '|' || city AS y",
+        "shop AS \"X\", shop || '|' || city AS x",
+        "shop || '-' || city AS \"X\", shop || '|' || city AS x",
+        "*, shop || '|' || city AS shop",
+    ],
+)
+def test_of_two_columns_of_one_name_none_is_taken_for_the_other(selected: str) -> None:
+    """DuckDB calls the second one otherwise, whether it is a part, a cross or one of a star."""
+    rows = _rows(["a", "b", None], ["c", "a", "b"], [1, 2, 3])
+    sql = f"CREATE VIEW model_input AS SELECT file, line, {selected} FROM rows".replace("file, line, *", "*")
+    texts, parts = (_select(sql, rows, coded=coded) for coded in (False, True))
+    for name in (field.name for field in texts.schema if field.type == pa.string()):
+        known = {name: pa.array(texts[name].drop_null().unique().to_pylist(), pa.string())}
+        np.testing.assert_array_equal(to_matrix(texts, known), to_matrix(parts, known))
+
+
 def test_a_query_with_more_terms_than_python_has_calls_is_left_as_it_is() -> None:
     many = " || ".join(["city"] * 250)
     assert not _are_parted(

@@ -56,7 +56,9 @@ def mean_of_leaves(
     numpy.ndarray
         float64, a row a row.
     """
-    columns, nodes, roots, values = map(np.ascontiguousarray, (columns, nodes, roots, values))
+    # numbers that lie at no multiple of their size, as in a file that somebody made, are copied as well
+    kinds = ((columns, np.float32), (nodes, NODE), (roots, np.int32), (values, np.float64))
+    columns, nodes, roots, values = (np.require(array, kind, ("C", "A")) for array, kind in kinds)
     (width, rows), (_, outputs) = columns.shape, values.shape
     matrix, said = np.zeros((ROOM, width), np.float32), np.empty((rows, outputs))
     places = (array.ctypes.data for array in (columns, nodes, roots, values, matrix, said))

@@ -55,7 +55,9 @@ def read_listed(source: Source, day: str, entries: pa.Table, largest: int) -> Se
         Bytes of a file that may be read.
     """
     lying = _lying(source)
-    return lying.read_listed(day, entries, largest) if isinstance(lying, FolderSource) else [None] * len(entries)
+    if isinstance(lying, FolderSource | S3Source):
+        return lying.read_listed(day, entries, largest)
+    return [None] * len(entries)
 
 
 def _lying(source: Source) -> Source:

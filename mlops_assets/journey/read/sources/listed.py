@@ -84,4 +84,5 @@ def read_as_listed(
 def _text(column: pa.Array) -> tuple[int, int]:
     """Where the ends of the texts of a column lie in memory, and where the texts."""
     _, ends, texts = column.buffers()
-    return ends.address + 4 * column.offset, texts.address if texts else 0
+    # of none at all Arrow has no memory, and C may copy nothing from nowhere: any other place does
+    return ends.address + 4 * column.offset, (texts or ends).address

@@ -11,6 +11,7 @@ from mlops_assets.journey.read.sources.entries import Lying, days_of, is_hidden
 from mlops_assets.plugins.sources import Entry, SourceError
 from mlops_assets.storage import places, s3
 from mlops_assets.storage.places import S3Path
+from mlops_assets.storage.s3_small import Wanted, get_small
 from mlops_assets.use_case.partitions import DAYS, Partitions, folder_of
 
 
@@ -94,6 +95,24 @@ class S3Source:
                 path = key[len(top.key) + 1 :]
                 if _is_data(path, size):
                     yield Entry(path, size, modified, etag=etag or "")
+
+    def read_listed(self, day: str, entries: pa.Table, largest: int) -> Sequence[bytes | None]:
+        """The bytes of objects of a day that are as they were listed; None for each that `read` has to look at.
+
+        Parameters
+        ----------
+        day
+            The day.
+        entries
+            The objects, with the columns of an `Entry`.
+        largest
+            Bytes of an object that may be read.
+        """
+        top = self._day(day).key
+        listed = zip(*(entries[name].to_pylist() for name in ("path", "etag", "size")), strict=True)
+        return get_small(
+            self.root.bucket, [Wanted(f"{top}/{path}", etag, size) for path, etag, size in listed], largest
+        )
 
     def read(self, day: str, entry: Entry) -> bytes:
         """The bytes of an object as it was listed.
