@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 Fetched = tuple[list[bytes | None], list[Refusal]]
 """The bytes of the files of a shard, None for each that is refused at once; and those refusals."""
 
-READERS, FILES_A_THREAD, BATCHES = 8, 100, 20
+READERS, FILES_A_THREAD, BATCHES = 16, 100, 40
 """Threads that read files where they must be waited for, how many each takes at a time, and for how many such batches
 they do so before one looks alone again. Side by side is twice as fast on a disk; of files that lie in memory it brings
 nothing but handing over. A source that waits for a server says how many threads it wants (`readers`)."""

@@ -1,6 +1,7 @@
 /* Reads small files of a folder, if they still are what was listed. Called by listed.py, which says what the arrays
    are. A file that is anything else is left to Python, which finds out what it is and says so. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -8,8 +9,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x80 /* Linux 6.14 brought it */
+#endif
 #ifndef SYS_openat2
 #define SYS_openat2 437 /* the same number on all machines; Linux 5.6 brought it */
 #endif
@@ -40,6 +45,15 @@ static int is_listed(const struct stat *now, int64_t size, int64_t modified, con
            (length == 0 || (length == written && memcmp(etag, now_etag, (size_t)length) == 0));
 }
 
+/* What was not in memory before is not kept there: each file is read once, and would only push out others that are
+   still to be read. */
+static ssize_t read_once(int file, char *content, int64_t size, int64_t from)
+{
+    struct iovec place = {content + from, (size_t)(size - from)};
+    ssize_t have = preadv2(file, &place, 1, from, RWF_DONTCACHE);
+    return have >= 0 || errno != EOPNOTSUPP ? have : pread(file, place.iov_base, place.iov_len, from);
+}
+
 static int read_file(int root, const char *path, int beneath, char *content, int64_t size, int64_t modified,
                      const char *etag, int32_t length)
 {
@@ -50,7 +64,7 @@ static int read_file(int root, const char *path, int beneath, char *content, int
     if (file < 0)
         return 0;
     /* one byte more than was listed: a file that has grown is seen without a second read */
-    while (have < size && (more = read(file, content + have, (size_t)(size + 1 - have))) > 0)
+    while (have < size && (more = read_once(file, content, size + 1, have)) > 0)
         have += more;
     int same = have == size && fstat(file, &now) == 0 && is_listed(&now, size, modified, etag, length);
     close(file);
