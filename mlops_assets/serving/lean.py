@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import sys
 from collections.abc import AsyncIterator
 from importlib.machinery import ModuleSpec, PathFinder
@@ -21,8 +20,8 @@ from typing import Any
 
 import pyarrow as pa
 
-ARENA_MAX = -8
-"""What the C library calls the number of its pools: with one for each thread, of some forty, each keeps a little."""
+from mlops_assets.work.memory import give_back
+
 SECONDS = 5.0
 """After so long memory that is free is given back, and again."""
 
@@ -89,11 +88,6 @@ def _name(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", ""))
 
 
-def keep_one_pool() -> None:
-    """Have all threads take memory of the C library from one pool; to be called before there are any."""
-    _of_c("mallopt", ARENA_MAX, 1)
-
-
 @contextlib.asynccontextmanager
 async def giving_back() -> AsyncIterator[None]:
     """Meanwhile, memory that is free is given back every few seconds."""
@@ -110,16 +104,3 @@ async def _give_back_again_and_again() -> None:
     while True:
         await asyncio.sleep(SECONDS)
         await asyncio.to_thread(give_back)
-
-
-def give_back() -> None:
-    """Give memory that is free back to the machine; a few milliseconds, in which others run."""
-    pa.default_memory_pool().release_unused()
-    _of_c("malloc_trim", 0)
-
-
-def _of_c(name: str, *arguments: int) -> None:
-    """Call a function of the C library that most of Linux has, and others have not."""
-    function = getattr(ctypes.CDLL(None), name, None)
-    if function is not None:
-        function(*arguments)

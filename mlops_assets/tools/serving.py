@@ -76,7 +76,8 @@ def answer(wanted: Wanted, tell: Callable[[str], None], log: Callable[[str], Non
     """
     keyed = check(wanted)
     with (listening.share if shared else listening.listen)(wanted.host, wanted.port) as taken:
-        from mlops_assets.serving.lean import do_without_pandas, keep_one_pool
+        from mlops_assets.serving.lean import do_without_pandas
+        from mlops_assets.work.memory import keep_one_pool
 
         keep_one_pool()
         do_without_pandas()

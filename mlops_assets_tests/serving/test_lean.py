@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from mlops_assets.serving.lean import give_back
+from mlops_assets.work.memory import give_back
 
 BEGIN = """
 import sys

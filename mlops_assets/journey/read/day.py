@@ -12,6 +12,7 @@ from mlops_assets.journey.read.sources import Source
 from mlops_assets.storage.catalog import MANIFEST, Lake
 from mlops_assets.storage.verification import check_intact
 from mlops_assets.use_case import UseCase
+from mlops_assets.work.memory import give_back
 from mlops_assets.work.progress import Listing
 from mlops_assets.work.shards import Spread
 
@@ -56,7 +57,10 @@ def list_raw_files(
     def losing(files: int) -> None:
         check_intact(lake, day, f"{files} of its raw files are gone from {source.place(day)}")
 
-    return list_day(use_case, source, lake.raw_files, day, tell, losing, spread)
+    manifest = list_day(use_case, source, lake.raw_files, day, tell, losing, spread)
+    if manifest.shards > 1:  # 300 MB of 3,000,000 files, that the workers can use from now on
+        give_back()
+    return manifest
 
 
 def _list_as_then(lake: Lake, day: str, files_of: str) -> Manifest:
