@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ import pytest
 
 from mlops_assets.journey.preview.sample import BYTES, FILES, NothingTold, Sampled, Trial, sample_day, seconds_a_byte
 from mlops_assets.journey.read.listing import look_at_day
-from mlops_assets.journey.read.sources import Entry, FolderSource, Source
+from mlops_assets.journey.read.sources import FolderSource, Source
 from mlops_assets.storage.catalog import MANIFEST, Lake
 from mlops_assets.use_case import UseCase
 from mlops_assets_tests.helpers.account_files import ROW, account_file
@@ -29,9 +29,9 @@ class Counting(FolderSource):
         super().__init__(root, ".csv")
         self.read_files: list[str] = []
 
-    def read(self, day: str, entry: Entry) -> bytes:
-        self.read_files.append(entry.path)
-        return super().read(day, entry)
+    def read_listed(self, day: str, entries: pa.Table, largest: int) -> Sequence[bytes | None]:
+        self.read_files += entries["path"].to_pylist()
+        return super().read_listed(day, entries, largest)
 
 
 @pytest.fixture
