@@ -17,7 +17,7 @@ help:  ## List the targets
 
 # Two sets of packages in one .venv: what running needs, and what tests, lint, benchmarks and Spark need besides.
 # The versions of both agree (`make lock`), so neither takes anything of the other away.
-IN_C = mlops_assets/journey/model/scorer/descent.c mlops_assets/journey/read/sources/listed.c
+IN_C := $(shell find mlops_assets -name '*.c')
 GET_UV = $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 INSTALL = $(BIN)/uv pip install --python $(BIN)/python --require-hashes --requirement
 

@@ -190,6 +190,10 @@ def _waits(gate: Gate, contest: Contest | None, choice: Choice) -> str:
     """Why a person must decide: what the gate asks beside the champion could not be looked at."""
     if contest is None or not contest.problem or contest.lost or not gate.tolerance or choice.kept:
         return ""  # where the champion's recipe is among the candidates, both were compared on the rows that choose
+    return _not_compared(contest)
+
+
+def _not_compared(contest: Contest) -> str:
     return f"it could not be compared with champion {contest.version}: {contest.problem}"
 
 
@@ -198,7 +202,7 @@ def _waits_elsewhere(training: Training, name: str, contest: Contest | None) -> 
     if contest is None or contest.lost:
         return ""
     if contest.problem:
-        return f"it could not be compared with champion {contest.version}: {contest.problem}"
+        return _not_compared(contest)
     gap = contest.differences.get(name, {}).get(training.metric)
     if gap is None or gap.holds_zero or (gap.value > 0) is higher_is_better(training.metric):
         return ""

@@ -197,17 +197,7 @@ class FolderSource:
         return Entry(path, status.st_size, status.st_mtime_ns, problem, _content(status))
 
     def read_listed(self, day: str, entries: pa.Table, largest: int) -> Sequence[bytes | None]:
-        """The bytes of files of a day that are as they were listed; None for each that `read` has to look at.
-
-        Parameters
-        ----------
-        day
-            The day.
-        entries
-            The files, with the columns of an `Entry`.
-        largest
-            Bytes of a file that may be read.
-        """
+        """The bytes of files that are as they were listed, else None: what `sources.read_listed` asks for."""
         function = listed.compiled()
         if function is None:
             return [None] * len(entries)

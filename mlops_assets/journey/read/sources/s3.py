@@ -97,17 +97,7 @@ class S3Source:
                     yield Entry(path, size, modified, etag=etag or "")
 
     def read_listed(self, day: str, entries: pa.Table, largest: int) -> Sequence[bytes | None]:
-        """The bytes of objects of a day that are as they were listed; None for each that `read` has to look at.
-
-        Parameters
-        ----------
-        day
-            The day.
-        entries
-            The objects, with the columns of an `Entry`.
-        largest
-            Bytes of an object that may be read.
-        """
+        """The bytes of objects that are as they were listed, else None: what `sources.read_listed` asks for."""
         top = self._day(day).key
         listed = zip(*(entries[name].to_pylist() for name in ("path", "etag", "size")), strict=True)
         return get_small(
